@@ -1,0 +1,62 @@
+/**
+ * Names and remedies of errno values.
+ *
+ * The numbers are those of asm-generic (the same on x86-64 and arm64), read from Node's own table,
+ * so a name is never out of step with the kernel headers Node was built against.
+ *
+ * @see errno(3)
+ */
+import { constants } from 'node:os';
+
+const NAME_BY_NUMBER = new Map<number, string>();
+for (const [name, value] of Object.entries(constants.errno)) {
+  if (!NAME_BY_NUMBER.has(value)) NAME_BY_NUMBER.set(value, name);
+}
+// Node's table holds what libuv maps; these are the kernel's further ones that callers of ours meet.
+const KERNEL_ONLY: Record<number, string> = {
+  11: 'EAGAIN',
+  27: 'EFBIG',
+  95: 'EOPNOTSUPP',
+  116: 'ESTALE',
+  117: 'EUCLEAN',
+  126: 'ENOKEY',
+  130: 'EOWNERDEAD',
+  524: 'ENOTSUPP',
+};
+for (const [number, name] of Object.entries(KERNEL_ONLY)) NAME_BY_NUMBER.set(Number(number), name);
+
+/** The symbolic name of an errno (`2` → `ENOENT`), or `E2` for one without a name. */
+export function errnoName(errno: number): string {
+  return NAME_BY_NUMBER.get(errno) ?? `E${errno}`;
+}
+
+const NUMBER_BY_NAME = new Map([...NAME_BY_NUMBER].map(([number, name]) => [name, number]));
+
+/** The number of an errno name; throws for a name the kernel does not have. */
+export function errnoNumber(name: string): number {
+  const number = NUMBER_BY_NAME.get(name);
+  if (number === undefined) throw new RangeError(`unknown errno name ${name}`);
+  return number;
+}
+
+export const EPERM = 1;
+export const ENOENT = 2;
+export const ESRCH = 3;
+export const EINTR = 4;
+export const ENXIO = 6;
+export const EBADF = 9;
+export const ECHILD = 10;
+export const EAGAIN = 11;
+export const EACCES = 13;
+export const EBUSY = 16;
+export const EEXIST = 17;
+export const ENODEV = 19;
+export const ENOTDIR = 20;
+export const EISDIR = 21;
+export const EINVAL = 22;
+export const ENOSPC = 28;
+export const EROFS = 30;
+export const ENOSYS = 38;
+export const ENOTEMPTY = 39;
+export const ELOOP = 40;
+export const EOPNOTSUPP = 95;

@@ -1,0 +1,56 @@
+/** A system call that the kernel refused: its name, arguments, errno, and what usually helps. */
+import { errnoName } from './errno.ts';
+import { type ErrorDetails, StrataError } from './strata-error.ts';
+
+/**
+ * Remedies by `syscall:errno`, then by errno alone. A row is added when someone was puzzled, not
+ * to be complete.
+ */
+const HINTS: Record<string, string> = {
+  'unshare:EPERM': 'creating namespaces needs CAP_SYS_ADMIN, or a user namespace created first',
+  'clone:EPERM': 'creating namespaces needs CAP_SYS_ADMIN, or a user namespace created first',
+  'unshare:ENOSPC': 'a limit in /proc/sys/user/max_*_namespaces is reached',
+  'clone:ENOSPC': 'a limit in /proc/sys/user/max_*_namespaces is reached',
+  'unshare:EINVAL': 'the kernel lacks this namespace type, or the caller has several threads',
+  'mount:EPERM': 'mounting needs CAP_SYS_ADMIN in the user namespace that owns the mount namespace',
+  'fsopen:ENODEV': 'the kernel does not know this file system type; see /proc/filesystems',
+  'mount:ENODEV': 'the kernel does not know this file system type; see /proc/filesystems',
+  'pivot_root:EINVAL': 'the new root must be a mount point and no mount on the way may be shared',
+  'setns:EINVAL':
+    'the descriptor is not of the namespace type asked for, or the caller is threaded',
+  'execve:ENOENT': 'the file, or the interpreter or dynamic loader it names, is not in the rootfs',
+  'execve:EACCES': 'the file is not executable for this user, or its file system is mounted noexec',
+  'execve:ENOEXEC':
+    'the file is not a program for this machine: wrong architecture, or a script without #!',
+  'prlimit64:EPERM': 'raising a hard limit needs CAP_SYS_RESOURCE',
+  'seccomp:EACCES': 'without no_new_privs, a filter needs CAP_SYS_ADMIN',
+  'openat2:EXDEV': 'the path leads out of its root',
+  'openat2:ELOOP': 'a symbolic link is not allowed here',
+  ENOSYS: 'the running kernel does not have this system call',
+  EMFILE: 'too many open descriptors; raise the limit (ulimit -n)',
+  ENOMEM: 'out of memory, or a cgroup memory limit is reached',
+};
+
+export class SyscallError extends StrataError {
+  declare readonly errno: number;
+  declare readonly syscall: string;
+  /** The arguments as a transcript prints them, strings quoted. */
+  readonly args: readonly string[];
+
+  constructor(syscall: string, errno: number, args: readonly string[], details: ErrorDetails = {}) {
+    const name = errnoName(errno);
+    const hint = details.hint ?? HINTS[`${syscall}:${name}`] ?? HINTS[name];
+    super(name, `${syscall}(${args.join(', ')}): ${name}`, { ...details, syscall, errno, hint });
+    this.args = args;
+  }
+}
+
+/** A stub (or the process it became) ended while a call was under way. */
+export class StubDiedError extends StrataError {
+  constructor(syscall: string, pid: number) {
+    super('STUB_DIED', `process ${pid} ended during ${syscall}`, {
+      syscall,
+      hint: 'it was killed from outside, by the OOM killer or by a seccomp filter; see dmesg',
+    });
+  }
+}

@@ -1,0 +1,20 @@
+/**
+ * Layer 01: Linux's container primitives.
+ *
+ * One vocabulary of system calls (`Syscalls`) over three executors: this thread, a stub in another
+ * process, or a recording.
+ */
+export * from './errors/errno.ts';
+export * from './errors/strata-error.ts';
+export * from './errors/syscall-error.ts';
+export * from './syscalls/constants.ts';
+export * from './syscalls/executor.ts';
+export { type PollEvents, type Watch, watchDescriptor } from './syscalls/libc.ts';
+export { localExecutor } from './syscalls/local.ts';
+export { type Arg, Out, type Pointee, Struct, stringVector } from './syscalls/memory.ts';
+export * from './syscalls/numbers.ts';
+export * from './syscalls/process-calls.ts';
+export { RecordingExecutor, type Respond } from './syscalls/recording.ts';
+export * from './syscalls/signals.ts';
+export { localSyscalls, Syscalls } from './syscalls/syscalls.ts';
+export { formatArg, formatCall } from './syscalls/transcript.ts';

@@ -1,0 +1,47 @@
+/** The base of the vocabulary: turns raw results into values and typed errors; handles EINTR. */
+import { EINTR } from '../errors/errno.ts';
+import { SyscallError } from '../errors/syscall-error.ts';
+import type { Executor } from './executor.ts';
+import type { Arg } from './memory.ts';
+import type { SyscallName } from './numbers.ts';
+import { formatArg } from './transcript.ts';
+
+/** What the error of a failed call shall carry besides the call itself. */
+export interface CallContext {
+  step?: string;
+  path?: string | undefined;
+}
+
+export class Caller {
+  readonly executor: Executor;
+  /** Named in the errors of the calls that follow; the plan's executor sets it step by step. */
+  step: string | undefined;
+
+  constructor(executor: Executor) {
+    this.executor = executor;
+  }
+
+  /**
+   * Executes a call; repeats it while a signal interrupts it.
+   * @throws {SyscallError} with errno, arguments and a hint
+   */
+  call(name: SyscallName, ...args: readonly Arg[]): number {
+    const result = this.attempt(name, ...args);
+    if (result < 0) throw this.failure(name, -result, args);
+    return result;
+  }
+
+  /** As `call`, but returns `-errno` instead of throwing: for callers that expect a refusal. */
+  attempt(name: SyscallName, ...args: readonly Arg[]): number {
+    for (;;) {
+      const result = this.executor.invoke(name, args);
+      // close(2) and the like must not be repeated: on Linux the descriptor is gone all the same.
+      if (result !== -EINTR || name === 'close') return result;
+    }
+  }
+
+  failure(name: SyscallName, errno: number, args: readonly Arg[]): SyscallError {
+    const path = args.find((arg): arg is string => typeof arg === 'string');
+    return new SyscallError(name, errno, args.map(formatArg), { step: this.step, path });
+  }
+}

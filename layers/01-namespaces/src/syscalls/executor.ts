@@ -1,0 +1,47 @@
+/**
+ * Who executes a system call.
+ *
+ *   Syscalls (typed vocabulary)
+ *       │  invoke('openat2', [dirfd, path, how, 24])
+ *       ▼
+ *   Executor ──┬── LocalExecutor      this thread, through libc's syscall(2)
+ *              ├── StubExecutor       another process, through its mailbox
+ *              └── RecordingExecutor  nobody; the transcript is kept
+ *
+ * An executor knows nothing of what a call means. It returns what the kernel returns: a result of
+ * zero or more, or an errno negated.
+ */
+import type { Arg } from './memory.ts';
+import type { SyscallName } from './numbers.ts';
+
+export interface Executor {
+  readonly kind: 'local' | 'stub' | 'recording';
+  /** Executes one system call; returns the kernel's raw result (`-errno` on failure). */
+  invoke(name: SyscallName, args: readonly Arg[]): number;
+}
+
+/** One executed call, as a trace or a transcript keeps it. Times are of CLOCK_MONOTONIC, in ns. */
+export interface SyscallRecord {
+  name: SyscallName;
+  args: readonly Arg[];
+  result: number;
+  startNs: number;
+  durationNs: number;
+}
+
+export type SyscallListener = (record: SyscallRecord) => void;
+
+const now = (): number => Number(process.hrtime.bigint());
+
+/** Wraps an executor so that `listener` hears of every call with its duration. */
+export function tracingExecutor(inner: Executor, listener: SyscallListener): Executor {
+  return {
+    kind: inner.kind,
+    invoke(name, args) {
+      const startNs = now();
+      const result = inner.invoke(name, args);
+      listener({ name, args, result, startNs, durationNs: now() - startNs });
+      return result;
+    },
+  };
+}

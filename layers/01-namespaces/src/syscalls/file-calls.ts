@@ -1,0 +1,208 @@
+/** Files and descriptors: openat2(2) and its neighbours. Paths are always relative to a directory. */
+import { Caller } from './caller.ts';
+import {
+  AT_FDCWD,
+  AT_REMOVEDIR,
+  F_DUPFD_CLOEXEC,
+  F_SETFD,
+  FD_CLOEXEC,
+  O_CLOEXEC,
+} from './constants.ts';
+import { Out } from './memory.ts';
+
+export interface OpenHow {
+  /** Where a relative path starts; default: the working directory. */
+  dirfd?: number;
+  flags: number;
+  mode?: number;
+  /** RESOLVE_* bits; zero resolves as open(2) does. */
+  resolve?: number;
+}
+
+const OPEN_HOW_BYTES = 24;
+const STATX_BYTES = 256;
+const STATX_BASIC_STATS = 0x7ff;
+const STATX_MNT_ID = 0x1000;
+
+/** The fields of statx(2) that Strata uses. */
+export interface FileStatus {
+  mode: number;
+  uid: number;
+  gid: number;
+  inode: number;
+  size: number;
+  links: number;
+  rdevMajor: number;
+  rdevMinor: number;
+  devMajor: number;
+  devMinor: number;
+  mountId: number;
+}
+
+export class FileCalls extends Caller {
+  /** Opens a path, close-on-exec. @see openat2(2) */
+  openat2(path: string, how: OpenHow): number {
+    const bytes = new Uint8Array(OPEN_HOW_BYTES);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, how.flags | O_CLOEXEC, true);
+    view.setUint32(8, how.mode ?? 0, true);
+    view.setUint32(16, how.resolve ?? 0, true);
+    return this.call('openat2', how.dirfd ?? AT_FDCWD, path, bytes, OPEN_HOW_BYTES);
+  }
+
+  /** @see close(2) */
+  close(fd: number): void {
+    this.call('close', fd);
+  }
+
+  /** Reads up to `buffer.length` bytes; returns how many, 0 at the end. @see read(2) */
+  read(fd: number, buffer: Uint8Array): number {
+    return this.call('read', fd, new Out(buffer), buffer.length);
+  }
+
+  /** Writes all of `bytes`, in as many calls as it takes. @see write(2) */
+  write(fd: number, bytes: Uint8Array | string): void {
+    let rest = typeof bytes === 'string' ? new TextEncoder().encode(bytes) : bytes;
+    do {
+      const written = this.call('write', fd, rest, rest.length);
+      rest = rest.subarray(written);
+    } while (rest.length > 0);
+  }
+
+  /** @see mkdir(2) */
+  mkdirat(dirfd: number, path: string, mode: number): void {
+    this.call('mkdirat', dirfd, path, mode);
+  }
+
+  /** @see mknod(2) */
+  mknodat(dirfd: number, path: string, mode: number, device: number): void {
+    this.call('mknodat', dirfd, path, mode, device);
+  }
+
+  /** Makes `path` a symbolic link that holds `target`. @see symlink(2) */
+  symlinkat(target: string, dirfd: number, path: string): void {
+    this.call('symlinkat', target, dirfd, path);
+  }
+
+  /** @see unlink(2) */
+  unlinkat(dirfd: number, path: string): void {
+    this.call('unlinkat', dirfd, path, 0);
+  }
+
+  /** @see rmdir(2) */
+  rmdirat(dirfd: number, path: string): void {
+    this.call('unlinkat', dirfd, path, AT_REMOVEDIR);
+  }
+
+  /** @see chmod(2) */
+  fchmod(fd: number, mode: number): void {
+    this.call('fchmod', fd, mode);
+  }
+
+  /** @see chown(2) */
+  fchownat(options: {
+    dirfd: number;
+    path: string;
+    uid: number;
+    gid: number;
+    flags?: number;
+  }): void {
+    const { dirfd, path, uid, gid, flags } = options;
+    this.call('fchownat', dirfd, path, uid, gid, flags ?? 0);
+  }
+
+  /** @see chown(2) */
+  fchown(fd: number, owner: { uid: number; gid: number }): void {
+    this.call('fchown', fd, owner.uid, owner.gid);
+  }
+
+  /** @see truncate(2) */
+  ftruncate(fd: number, bytes: number): void {
+    this.call('ftruncate', fd, bytes);
+  }
+
+  /** The target of a symbolic link. @see readlink(2) */
+  readlinkat(dirfd: number, path: string): string {
+    const buffer = new Uint8Array(4096);
+    const length = this.call('readlinkat', dirfd, path, new Out(buffer), buffer.length);
+    return new TextDecoder().decode(buffer.subarray(0, length));
+  }
+
+  /** @see statx(2) */
+  statx(dirfd: number, path: string, flags = 0): FileStatus {
+    const bytes = new Uint8Array(STATX_BYTES);
+    this.call('statx', dirfd, path, flags, STATX_BASIC_STATS | STATX_MNT_ID, new Out(bytes));
+    const view = new DataView(bytes.buffer);
+    return {
+      links: view.getUint32(16, true),
+      uid: view.getUint32(20, true),
+      gid: view.getUint32(24, true),
+      mode: view.getUint16(28, true),
+      inode: Number(view.getBigUint64(32, true)),
+      size: Number(view.getBigUint64(40, true)),
+      rdevMajor: view.getUint32(128, true),
+      rdevMinor: view.getUint32(132, true),
+      devMajor: view.getUint32(136, true),
+      devMinor: view.getUint32(140, true),
+      mountId: Number(view.getBigUint64(144, true)),
+    };
+  }
+
+  /** The file system's magic number (PROC_SUPER_MAGIC, ...). @see statfs(2) */
+  fstatfsType(fd: number): number {
+    const bytes = new Uint8Array(120);
+    this.call('fstatfs', fd, new Out(bytes));
+    return new DataView(bytes.buffer).getUint32(0, true);
+  }
+
+  /** Makes `to` a copy of `from`; not close-on-exec unless `flags` says O_CLOEXEC. @see dup(2) */
+  dup3(from: number, to: number, flags = 0): void {
+    this.call('dup3', from, to, flags);
+  }
+
+  /** Duplicates to the lowest free number from `minimum` on, close-on-exec. @see fcntl(2) */
+  duplicateFrom(fd: number, minimum: number): number {
+    return this.call('fcntl', fd, F_DUPFD_CLOEXEC, minimum);
+  }
+
+  setCloseOnExec(fd: number, on: boolean): void {
+    this.call('fcntl', fd, F_SETFD, on ? FD_CLOEXEC : 0);
+  }
+
+  /** Applies `flags` (or closes) descriptors first..last. @see close_range(2) */
+  closeRange(first: number, last: number, flags = 0): void {
+    this.call('close_range', first, last, flags);
+  }
+
+  /** A pipe, close-on-exec: `[readEnd, writeEnd]`. @see pipe(2) */
+  pipe2(flags = 0): [number, number] {
+    const bytes = new Uint8Array(8);
+    this.call('pipe2', new Out(bytes), flags | O_CLOEXEC);
+    const view = new DataView(bytes.buffer);
+    return [view.getInt32(0, true), view.getInt32(4, true)];
+  }
+
+  /** @see memfd_create(2) */
+  memfdCreate(name: string, flags: number): number {
+    return this.call('memfd_create', name, flags);
+  }
+
+  /** Runs an ioctl whose argument is a plain word. @see ioctl(2) */
+  ioctl(fd: number, request: number, arg: number | Out | Uint8Array): number {
+    return this.call('ioctl', fd, request, arg);
+  }
+
+  /** Waits until `fd` is ready or `timeoutMs` is over; returns the POLL* bits. @see poll(2) */
+  poll(fd: number, events: number, timeoutMs: number): number {
+    const bytes = new Uint8Array(8);
+    const view = new DataView(bytes.buffer);
+    view.setInt32(0, fd, true);
+    view.setInt16(4, events, true);
+    const timeout = new Uint8Array(16);
+    const timeoutView = new DataView(timeout.buffer);
+    timeoutView.setInt32(0, Math.floor(timeoutMs / 1000), true);
+    timeoutView.setInt32(8, (timeoutMs % 1000) * 1e6, true);
+    const ready = this.call('ppoll', new Out(bytes), 1, timeoutMs < 0 ? null : timeout, null, 8);
+    return ready === 0 ? 0 : view.getInt16(6, true);
+  }
+}

@@ -1,0 +1,20 @@
+/**
+ * The vocabulary: every system call Strata uses, named as in the manual, typed, with one way to
+ * fail (SyscallError).
+ *
+ *   Caller ◁─ FileCalls ◁─ MountCalls ◁─ ProcessCalls ◁─ SocketCalls ◁─ Syscalls
+ *
+ * The chain only divides the text into files by subject; what callers hold is a `Syscalls`.
+ */
+import { localExecutor } from './local.ts';
+import { SocketCalls } from './socket-calls.ts';
+
+export class Syscalls extends SocketCalls {}
+
+let shared: Syscalls | undefined;
+
+/** The vocabulary executed by this very thread. */
+export function localSyscalls(): Syscalls {
+  shared ??= new Syscalls(localExecutor());
+  return shared;
+}

@@ -1,0 +1,37 @@
+/** System calls as text, in the manner of strace(1). */
+import { errnoName } from '../errors/errno.ts';
+import { type Arg, Out, type Pointee, Struct } from './memory.ts';
+
+/** Longest string shown in full, in characters. */
+const STRING_LIMIT = 120;
+
+/** One argument as a transcript shows it: strings quoted, structs by what they point to. */
+export function formatArg(arg: Arg): string {
+  if (arg === null) return 'NULL';
+  if (typeof arg === 'number') {
+    if (arg === -100) return 'AT_FDCWD';
+    return arg > 0xffff ? `0x${arg.toString(16)}` : String(arg);
+  }
+  return formatPointee(arg);
+}
+
+function formatPointee(value: Pointee): string {
+  if (typeof value === 'string') {
+    const shown = value.length > STRING_LIMIT ? `${value.slice(0, STRING_LIMIT)}…` : value;
+    return JSON.stringify(shown);
+  }
+  if (value instanceof Out) return `{${value.bytes.length} bytes out}`;
+  if (value instanceof Struct) {
+    const targets = [...value.pointers.values()].slice(0, 8).map(formatPointee);
+    const more = value.pointers.size > 8 ? `, … ${value.pointers.size - 8} more` : '';
+    return `[${targets.join(', ')}${more}]`;
+  }
+  return `{${value.length} bytes}`;
+}
+
+/** `openat2(3, "etc/passwd", {24 bytes}, 24) = 5`, or `= -1 ENOENT`. */
+export function formatCall(name: string, args: readonly Arg[], result?: number): string {
+  const call = `${name}(${args.map(formatArg).join(', ')})`;
+  if (result === undefined) return call;
+  return result < 0 ? `${call} = -1 ${errnoName(-result)}` : `${call} = ${result}`;
+}
