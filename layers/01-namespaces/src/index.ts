@@ -18,3 +18,7 @@ export { RecordingExecutor, type Respond } from './syscalls/recording.ts';
 export * from './syscalls/signals.ts';
 export { localSyscalls, Syscalls } from './syscalls/syscalls.ts';
 export { formatArg, formatCall } from './syscalls/transcript.ts';
+export { pauseElf, stubElf } from './stub/program-text.ts';
+export type { Operation } from './stub/mailbox.ts';
+export { MAILBOX_FD } from './stub/mailbox-layout.ts';
+export { type SpawnOptions, Stub } from './stub/stub.ts';

@@ -1,0 +1,185 @@
+/**
+ * The two machine programs Strata carries: the stub, and the pause process of a pod.
+ *
+ * The stub serves system calls out of a mailbox (see mailbox.ts for its layout):
+ *
+ *       ┌────────────────────────────────────────────────────────────┐
+ *       ▼                                                            │
+ *     wait until state is REQUEST (spin a little, then futex)        │
+ *       │                                                            │
+ *       ▼                                                            │
+ *     for each operation: load number and arguments, syscall ──┐     │
+ *       │                                                      │     │
+ *       │  result 0 and the operation names a child's part:    │     │
+ *       │  we are the child of a clone ── serve that part ─────│──▶ (same loop, other part)
+ *       │                                                      │     │
+ *       ▼                                                      │     │
+ *     store result and clock; stop at an error ◀───────────────┘     │
+ *       │                                                            │
+ *       └── state DONE, wake the caller ─────────────────────────────┘
+ *
+ * Between a clone and the child's first wait nothing is read from shared memory: by then the parent
+ * may have overwritten the request, and the child would execute the parent's next order.
+ */
+import { type Architecture, hostArchitecture, syscallNumber } from '../syscalls/numbers.ts';
+import { SIGCHLD, SIGINT, SIGTERM } from '../syscalls/signals.ts';
+import { Arm64Assembler } from './arm64.ts';
+import type { Assembler } from './assembler.ts';
+import { CONSTANTS_ADDRESS, writeElf } from './elf.ts';
+import {
+  HEADER,
+  MAILBOX_BYTES,
+  MAILBOX_FD,
+  OPERATION,
+  OPERATION_BYTES,
+  OPERATIONS_AT,
+  STATE_DONE,
+  STATE_REQUEST,
+} from './mailbox-layout.ts';
+import { X86Assembler } from './x86-64.ts';
+
+/**
+ * Waiting loops before the stub sleeps. A loop takes 15 to 50 ns (PAUSE), so about 5 µs: longer
+ * than Node needs between two calls, shorter than a futex sleep and wake-up would cost.
+ */
+const SPIN_LOOPS = 150;
+const FUTEX_WAIT = 0;
+const FUTEX_WAKE = 1;
+
+const assemblerFor = (architecture: Architecture): Assembler =>
+  architecture === 'x86-64' ? new X86Assembler() : new Arm64Assembler();
+
+/** The stub as an executable file of about 600 bytes. */
+export function stubElf(architecture: Architecture = hostArchitecture()): Uint8Array {
+  const code = assemblerFor(architecture);
+  const futex = syscallNumber('futex', architecture)!;
+  mapMailbox(code, architecture);
+  waitForRequest(code, futex);
+  executeOperations(code);
+  reportDone(code, futex);
+  return writeElf(architecture, code.finish());
+}
+
+function mapMailbox(code: Assembler, architecture: Architecture): void {
+  code.set('a0', 0);
+  code.set('a1', MAILBOX_BYTES);
+  code.set('a2', 3); // PROT_READ | PROT_WRITE
+  code.set('a3', 1); // MAP_SHARED
+  code.set('a4', MAILBOX_FD);
+  code.set('a5', 0);
+  code.set('nr', syscallNumber('mmap', architecture)!);
+  code.syscall();
+  code.move('base', 'result');
+  code.move('half', 'base');
+  code.store64('half', HEADER.address, 'half');
+}
+
+function waitForRequest(code: Assembler, futex: number): void {
+  code.label('serve');
+  code.set('t1', SPIN_LOOPS);
+  code.label('spin');
+  code.loadAcquire32('t0', 'half');
+  code.jumpIfEqual('t0', STATE_REQUEST, 'go');
+  code.relax();
+  code.decrement('t1');
+  code.jumpIfNotZero('t1', 'spin');
+  code.move('a2', 't0'); // sleep only if the state is still what was seen
+  code.move('a0', 'half');
+  code.set('a1', FUTEX_WAIT);
+  code.set('a3', 0);
+  code.set('nr', futex);
+  code.syscall();
+  code.jump('serve');
+}
+
+function executeOperations(code: Assembler): void {
+  code.label('go');
+  code.load32('left', 'half', HEADER.count);
+  code.addConstant('op', 'half', OPERATIONS_AT);
+  code.label('next');
+  code.jumpIfZero('left', 'done');
+  code.load64('child', 'op', OPERATION.child);
+  code.load64('flags', 'op', OPERATION.flags);
+  for (const [index, register] of (['a0', 'a1', 'a2', 'a3', 'a4', 'a5'] as const).entries()) {
+    code.load64(register, 'op', OPERATION.arguments + index * 8);
+  }
+  code.load64('nr', 'op', OPERATION.number);
+  code.syscall();
+  code.jumpIfNotZero('result', 'parent');
+  code.jumpIfZero('child', 'parent');
+  code.move('half', 'base'); // the child of a clone: serve the part that the operation named
+  code.add('half', 'child');
+  code.store64('half', HEADER.address, 'half');
+  code.jump('serve');
+  code.label('parent');
+  code.store64('op', OPERATION.result, 'result');
+  code.move('t1', 'result');
+  code.clock('t0');
+  code.store64('op', OPERATION.clock, 't0');
+  code.jumpIfNotError('t1', 'succeeded');
+  code.jumpIfBitZeroClear('flags', 'done');
+  code.label('succeeded');
+  code.addConstant('op', 'op', OPERATION_BYTES);
+  code.decrement('left');
+  code.jump('next');
+}
+
+function reportDone(code: Assembler, futex: number): void {
+  code.label('done');
+  code.load32('t0', 'half', HEADER.count);
+  code.subtract('t0', 'left');
+  code.store32('half', HEADER.completed, 't0');
+  code.set('t0', STATE_DONE);
+  code.storeRelease32('half', 't0');
+  code.move('a0', 'half');
+  code.set('a1', FUTEX_WAKE);
+  code.set('a2', 1);
+  code.set('nr', futex);
+  code.syscall();
+  code.jump('serve');
+}
+
+/**
+ * The pause process of a pod: holds the pod's namespaces, reaps orphans as their PID 1, and ends on
+ * SIGTERM or SIGINT. It blocks every signal and fetches them one by one, so it needs no handlers.
+ *
+ * @see sigwaitinfo(2), wait4(2)
+ */
+export function pauseElf(architecture: Architecture = hostArchitecture()): Uint8Array {
+  const allSignals = new Uint8Array(8).fill(0xff);
+  const code = assemblerFor(architecture);
+  const number = (name: Parameters<typeof syscallNumber>[0]): number =>
+    syscallNumber(name, architecture)!;
+  code.set('a0', 0); // SIG_BLOCK
+  code.set('a1', CONSTANTS_ADDRESS);
+  code.set('a2', 0);
+  code.set('a3', allSignals.length);
+  code.set('nr', number('rt_sigprocmask'));
+  code.syscall();
+  code.label('wait');
+  code.set('a0', CONSTANTS_ADDRESS);
+  code.set('a1', 0);
+  code.set('a2', 0);
+  code.set('a3', allSignals.length);
+  code.set('nr', number('rt_sigtimedwait'));
+  code.syscall();
+  code.jumpIfEqual('result', SIGCHLD, 'reap');
+  code.jumpIfEqual('result', SIGTERM, 'end');
+  code.jumpIfEqual('result', SIGINT, 'end');
+  code.jump('wait');
+  code.label('reap');
+  code.setAllOnes('a0');
+  code.set('a1', 0);
+  code.set('a2', 1); // WNOHANG
+  code.set('a3', 0);
+  code.set('nr', number('wait4'));
+  code.syscall();
+  code.jumpIfZero('result', 'wait');
+  code.jumpIfNotError('result', 'reap');
+  code.jump('wait');
+  code.label('end');
+  code.set('a0', 0);
+  code.set('nr', number('exit_group'));
+  code.syscall();
+  return writeElf(architecture, code.finish(), allSignals);
+}

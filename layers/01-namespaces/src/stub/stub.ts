@@ -1,0 +1,285 @@
+/**
+ * A stub: another process that executes our system calls (see program-text.ts).
+ *
+ * Interface:
+ *   using stub = Stub.spawn({ title: 'strata: example' });
+ *   stub.sys.unshare(CLONE_NEWUTS);
+ *   const child = stub.clone({ flags: CLONE_NEWPID });     // a second stub, in new namespaces
+ *   child.sys.sethostname('inside');
+ *   child.become('/bin/true', ['true'], []);               // execve; from here on a program
+ *
+ * A stub that is disposed is killed and reaped. `detach` gives that up: the process lives on.
+ */
+import { StrataError } from '../errors/strata-error.ts';
+import { StubDiedError } from '../errors/syscall-error.ts';
+import {
+  CLONE_PARENT,
+  F_ADD_SEALS,
+  F_SEAL_GROW,
+  F_SEAL_SHRINK,
+  MFD_ALLOW_SEALING,
+  MFD_CLOEXEC,
+  POLLIN,
+  WEXITED,
+} from '../syscalls/constants.ts';
+import { type Executor, type SyscallListener, tracingExecutor } from '../syscalls/executor.ts';
+import { rawSyscall } from '../syscalls/libc.ts';
+import type { Arg } from '../syscalls/memory.ts';
+import { type SyscallName, syscallNumber } from '../syscalls/numbers.ts';
+import { type ChildStatus, type CloneOptions, cloneArguments } from '../syscalls/process-calls.ts';
+import { SIGKILL } from '../syscalls/signals.ts';
+import { localSyscalls, Syscalls } from '../syscalls/syscalls.ts';
+import { MailboxPart, type Operation } from './mailbox.ts';
+import { CHILD_PART, FIRST_PART, MAILBOX_BYTES, MAILBOX_FD, type Part } from './mailbox-layout.ts';
+import { spawnStub } from './spawn.ts';
+
+export interface SpawnOptions {
+  /** The stub's standard input, output and error, as our descriptors; default: ours. */
+  stdio?: readonly [number, number, number];
+  /** Further descriptors: number in the stub → our number. 3 is the mailbox's. */
+  descriptors?: ReadonlyMap<number, number>;
+  /** What ps(1) shows. */
+  title?: string;
+  /** Hears of every call the stub and its clones execute. */
+  listener?: SyscallListener | undefined;
+}
+
+/** The shared memory of a stub and its clones; unmapped when the last of them is released. */
+class Mailbox {
+  readonly fd: number;
+  readonly mapping: number;
+  #users = 0;
+
+  constructor(fd: number) {
+    this.fd = fd;
+    this.mapping = rawSyscall(syscallNumber('mmap')!, 0, MAILBOX_BYTES, 3, 1, fd, 0);
+    if (this.mapping === -1) throw new StrataError('ENOMEM', 'cannot map a mailbox of 8 MiB');
+  }
+
+  static create(): Mailbox {
+    const sys = localSyscalls();
+    const fd = sys.memfdCreate('strata-mailbox', MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    sys.ftruncate(fd, MAILBOX_BYTES);
+    // A page that vanished under a mapping would kill Node with SIGBUS.
+    sys.call('fcntl', fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+    return new Mailbox(fd);
+  }
+
+  use(): void {
+    this.#users++;
+  }
+
+  release(): void {
+    if (--this.#users > 0) return;
+    rawSyscall(syscallNumber('munmap')!, this.mapping, MAILBOX_BYTES, 0, 0, 0, 0);
+    localSyscalls().close(this.fd);
+  }
+}
+
+/** Speaks to one part of a mailbox; dies with a typed error when the process behind it is dead. */
+class StubExecutor implements Executor {
+  readonly kind = 'stub';
+  readonly part: MailboxPart;
+  readonly pid: number;
+  #pidfd: number | undefined;
+  released = false;
+
+  constructor(part: MailboxPart, pid: number) {
+    this.part = part;
+    this.pid = pid;
+  }
+
+  invoke(name: SyscallName, args: readonly Arg[]): number {
+    return this.execute([{ name, args }]);
+  }
+
+  /** Runs operations; returns the raw result of the last one executed. */
+  execute(operations: readonly Operation[]): number {
+    if (this.released) throw new StrataError('STUB_RELEASED', `stub ${this.pid} was released`);
+    const { part } = this;
+    part.prepare(operations);
+    part.post();
+    if (!part.await(this.isAlive)) throw new StubDiedError(operations[0]!.name, this.pid);
+    part.collect();
+    return part.result(Math.min(part.completed, operations.length - 1));
+  }
+
+  /** A zombie counts as dead: poll(2) on its pidfd says readable. */
+  readonly isAlive = (): boolean => {
+    const sys = localSyscalls();
+    if (this.#pidfd === undefined) {
+      const fd = sys.attempt('pidfd_open', this.pid, 0);
+      if (fd < 0) return false;
+      this.#pidfd = fd;
+    }
+    return sys.poll(this.#pidfd, POLLIN, 0) === 0;
+  };
+
+  release(): void {
+    this.released = true;
+    if (this.#pidfd !== undefined) localSyscalls().close(this.#pidfd);
+    this.#pidfd = undefined;
+  }
+}
+
+export class Stub implements Disposable {
+  readonly pid: number;
+  readonly sys: Syscalls;
+  readonly #mailbox: Mailbox;
+  readonly #executor: StubExecutor;
+  readonly #listener: SyscallListener | undefined;
+  /** Ours to reap: the process is a child of this one. */
+  readonly #isChild: boolean;
+  #state: 'serving' | 'detached' | 'ended' = 'serving';
+
+  private constructor(
+    mailbox: Mailbox,
+    process: { part: Part; pid: number; isChild: boolean; listener: SyscallListener | undefined },
+  ) {
+    mailbox.use();
+    this.pid = process.pid;
+    this.#mailbox = mailbox;
+    this.#isChild = process.isChild;
+    this.#listener = process.listener;
+    this.#executor = new StubExecutor(new MailboxPart(mailbox.mapping, process.part), this.pid);
+    const { listener } = process;
+    this.sys = new Syscalls(listener ? tracingExecutor(this.#executor, listener) : this.#executor);
+  }
+
+  /**
+   * Starts a stub as a child of this process.
+   * @throws {SyscallError} where memory or processes are exhausted
+   */
+  static spawn(options: SpawnOptions = {}): Stub {
+    const mailbox = Mailbox.create();
+    const descriptors = new Map([[MAILBOX_FD, mailbox.fd]]);
+    options.stdio?.forEach((fd, index) => {
+      descriptors.set(index, fd);
+    });
+    for (const [target, source] of options.descriptors ?? []) descriptors.set(target, source);
+    let pid: number;
+    try {
+      pid = spawnStub(descriptors, options.title ?? 'strata: stub');
+    } catch (error) {
+      mailbox.use();
+      mailbox.release();
+      throw error;
+    }
+    const { listener } = options;
+    const stub = new Stub(mailbox, { part: FIRST_PART, pid, isChild: true, listener });
+    stub.#awaitStart();
+    return stub;
+  }
+
+  /**
+   * Makes the stub clone itself; the child serves the mailbox's second part. A stub can have one
+   * child at a time that is served by us.
+   *
+   * @param options CLONE_* flags; with CLONE_PARENT the child is a child of this process
+   */
+  clone(options: CloneOptions): Stub {
+    const args = cloneArguments(options);
+    const operation: Operation = {
+      name: 'clone3',
+      args: [args, args.length],
+      childPart: CHILD_PART,
+    };
+    // What an earlier child left there must not look like the new one's.
+    const stale = new MailboxPart(this.#mailbox.mapping, CHILD_PART);
+    stale.clear();
+    const started = process.hrtime.bigint();
+    const pid = this.#executor.execute([operation]);
+    if (this.#listener) {
+      const startNs = Number(started);
+      const durationNs = Number(process.hrtime.bigint() - started);
+      this.#listener({ name: 'clone3', args: operation.args, result: pid, startNs, durationNs });
+    }
+    if (pid < 0) throw this.sys.failure('clone3', -pid, [options.flags]);
+    const isChild = this.#isChild && Math.floor(options.flags / CLONE_PARENT) % 2 === 1;
+    const child = new Stub(this.#mailbox, {
+      part: CHILD_PART,
+      pid,
+      isChild,
+      listener: this.#listener,
+    });
+    child.#awaitStart();
+    return child;
+  }
+
+  #awaitStart(): void {
+    if (this.#executor.part.awaitAddress(this.#executor.isAlive)) return;
+    this[Symbol.dispose]();
+    throw new StubDiedError('start', this.pid);
+  }
+
+  /**
+   * Writes a program that the stub will execute alone once it is started, by `run` or by another
+   * process that has the mailbox. The stub cannot be asked for anything else after this.
+   */
+  prepare(operations: readonly Operation[]): void {
+    this.#executor.part.prepare(operations);
+  }
+
+  /** Starts the prepared program and does not wait for it. */
+  run(): void {
+    this.#executor.part.post();
+  }
+
+  /** Executes operations as one program, waiting for its end; returns their raw results. */
+  execute(operations: readonly Operation[]): number[] {
+    this.#executor.execute(operations);
+    return operations.map((_, index) => this.#executor.part.result(index));
+  }
+
+  /** The raw result of an operation of the prepared program. */
+  result(index: number): number {
+    return this.#executor.part.result(index);
+  }
+
+  /** Whether the prepared program has come to its end. */
+  get done(): boolean {
+    return this.#executor.part.done;
+  }
+
+  get isAlive(): boolean {
+    return this.#executor.isAlive();
+  }
+
+  /** Our descriptor of the shared memory, for as long as this stub is held. */
+  get mailboxFd(): number {
+    return this.#mailbox.fd;
+  }
+
+  /** Lets the process live on without us; releases our side of the mailbox. */
+  detach(): void {
+    this.#release('detached');
+  }
+
+  /** Tells the process to exit and reaps it, if it is our child. */
+  exit(status = 0): ChildStatus | undefined {
+    this.prepare([{ name: 'exit_group', args: [status] }]);
+    this.run();
+    return this.#reap();
+  }
+
+  /** Kills the process and reaps it. */
+  [Symbol.dispose](): void {
+    if (this.#state !== 'serving') return;
+    // Until it is reaped, our child's pid cannot be another process's.
+    localSyscalls().attempt('kill', this.pid, SIGKILL);
+    this.#reap();
+  }
+
+  #reap(): ChildStatus | undefined {
+    const status = this.#isChild ? localSyscalls().waitid(this.pid, WEXITED) : undefined;
+    this.#release('ended');
+    return status;
+  }
+
+  #release(state: 'detached' | 'ended'): void {
+    if (this.#state !== 'serving') return;
+    this.#state = state;
+    this.#executor.release();
+    this.#mailbox.release();
+  }
+}
