@@ -7,6 +7,10 @@
 export * from './errors/errno.ts';
 export * from './errors/strata-error.ts';
 export * from './errors/syscall-error.ts';
+export type { Operation } from './stub/mailbox.ts';
+export { MAILBOX_FD } from './stub/mailbox-layout.ts';
+export { pauseElf, stubElf } from './stub/program-text.ts';
+export { type SpawnOptions, Stub } from './stub/stub.ts';
 export * from './syscalls/constants.ts';
 export * from './syscalls/executor.ts';
 export { type PollEvents, type Watch, watchDescriptor } from './syscalls/libc.ts';
@@ -18,7 +22,14 @@ export { RecordingExecutor, type Respond } from './syscalls/recording.ts';
 export * from './syscalls/signals.ts';
 export { localSyscalls, Syscalls } from './syscalls/syscalls.ts';
 export { formatArg, formatCall } from './syscalls/transcript.ts';
-export { pauseElf, stubElf } from './stub/program-text.ts';
-export type { Operation } from './stub/mailbox.ts';
-export { MAILBOX_FD } from './stub/mailbox-layout.ts';
-export { type SpawnOptions, Stub } from './stub/stub.ts';
+export { OtlpFileExporter, traceToFile } from './trace/otlp-file.ts';
+export {
+  type Attributes,
+  currentTraceparent,
+  isTracing,
+  type SpanExporter,
+  type SpanRecord,
+  setSpanExporter,
+  span,
+  syscallSpans,
+} from './trace/span.ts';

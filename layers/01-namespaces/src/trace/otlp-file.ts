@@ -1,0 +1,73 @@
+/**
+ * Spans as OTLP/JSON lines appended to a file: the form that the OpenTelemetry collector's file
+ * receiver reads. Several processes may append to one file: each flush is one write(2) with
+ * O_APPEND.
+ *
+ * @see https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/
+ */
+import { appendFileSync } from 'node:fs';
+import type { Attributes, SpanExporter, SpanRecord } from './span.ts';
+import { setSpanExporter } from './span.ts';
+
+const STATUS_ERROR = 2;
+
+export class OtlpFileExporter implements SpanExporter {
+  readonly #path: string;
+  readonly #service: string;
+  #spans: SpanRecord[] = [];
+
+  constructor(path: string, service: string) {
+    this.#path = path;
+    this.#service = service;
+  }
+
+  add(span: SpanRecord): void {
+    this.#spans.push(span);
+  }
+
+  flush(): void {
+    if (this.#spans.length === 0) return;
+    const spans = this.#spans.map(toOtlp);
+    this.#spans = [];
+    const resource = { attributes: toKeyValues({ 'service.name': this.#service }) };
+    const line = {
+      resourceSpans: [{ resource, scopeSpans: [{ scope: { name: 'strata' }, spans }] }],
+    };
+    appendFileSync(this.#path, `${JSON.stringify(line)}\n`);
+  }
+}
+
+/**
+ * Turns tracing on if a file is named, by `--trace` or by the environment's STRATA_TRACE.
+ * @param service the program's name, such as strata-cri
+ */
+export function traceToFile(service: string, path = process.env['STRATA_TRACE']): void {
+  if (!path) return;
+  const exporter = new OtlpFileExporter(path, service);
+  setSpanExporter(exporter);
+  process.on('exit', () => exporter.flush());
+}
+
+function toOtlp(span: SpanRecord): object {
+  return {
+    traceId: span.traceId,
+    spanId: span.spanId,
+    ...(span.parentSpanId && { parentSpanId: span.parentSpanId }),
+    name: span.name,
+    kind: 1,
+    startTimeUnixNano: String(span.startNs),
+    endTimeUnixNano: String(span.endNs),
+    attributes: toKeyValues(span.attributes),
+    ...(span.error !== undefined && { status: { code: STATUS_ERROR, message: span.error } }),
+  };
+}
+
+function toKeyValues(attributes: Attributes): object[] {
+  return Object.entries(attributes).map(([key, value]) => {
+    if (typeof value === 'string') return { key, value: { stringValue: value } };
+    if (typeof value === 'boolean') return { key, value: { boolValue: value } };
+    return Number.isInteger(value)
+      ? { key, value: { intValue: String(value) } }
+      : { key, value: { doubleValue: value } };
+  });
+}
