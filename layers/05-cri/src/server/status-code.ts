@@ -1,0 +1,79 @@
+/**
+ * The edge where Strata's errors become gRPC statuses. Nowhere else in this layer does a status
+ * code appear: handlers throw `StrataError`s, this table says what a kubelet may conclude.
+ *
+ * What kubelet and crictl do with them: NOT_FOUND means "gone already", so a deletion is finished;
+ * DEADLINE_EXCEEDED of ExecSync means that a probe timed out; anything else is shown to the user
+ * and tried again.
+ */
+import { describeError, StrataError } from '@strata/namespaces';
+
+/** @see https://grpc.io/docs/guides/status-codes/ */
+export const STATUS = {
+  OK: 0,
+  CANCELLED: 1,
+  UNKNOWN: 2,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  ABORTED: 10,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  UNAUTHENTICATED: 16,
+} as const;
+
+export type StatusName = keyof typeof STATUS;
+
+/** Error codes that are not themselves the name of a status. */
+const STATUS_BY_CODE: Readonly<Record<string, StatusName>> = {
+  INVALID_CONFIG: 'INVALID_ARGUMENT',
+  INVALID_REFERENCE: 'INVALID_ARGUMENT',
+  INVALID_NAME: 'INVALID_ARGUMENT',
+  AMBIGUOUS: 'INVALID_ARGUMENT',
+  AMBIGUOUS_ID: 'INVALID_ARGUMENT',
+  EXISTS: 'ALREADY_EXISTS',
+  NAME_IN_USE: 'ALREADY_EXISTS',
+  INVALID_STATE: 'FAILED_PRECONDITION',
+  IN_USE: 'FAILED_PRECONDITION',
+  NOT_RUNNING: 'FAILED_PRECONDITION',
+  TIMEOUT: 'DEADLINE_EXCEEDED',
+  NOT_SUPPORTED: 'UNIMPLEMENTED',
+  UNAUTHORIZED: 'UNAUTHENTICATED',
+  ENOSPC: 'RESOURCE_EXHAUSTED',
+  ENOMEM: 'RESOURCE_EXHAUSTED',
+  EMFILE: 'RESOURCE_EXHAUSTED',
+  ENFILE: 'RESOURCE_EXHAUSTED',
+  EDQUOT: 'RESOURCE_EXHAUSTED',
+};
+
+export interface GrpcStatus {
+  code: number;
+  details: string;
+}
+
+/** The status that tells a client of `error`: its code, and a message that names field and step. */
+export function statusOf(error: unknown): GrpcStatus {
+  return { code: STATUS[statusName(error)], details: statusMessage(error) };
+}
+
+function statusName(error: unknown): StatusName {
+  if (!(error instanceof StrataError)) return 'INTERNAL';
+  if (error.code in STATUS) return error.code as StatusName;
+  return STATUS_BY_CODE[error.code] ?? 'INTERNAL';
+}
+
+/** Longest message: grpc-js sends it as a header, percent-encoded, and clients refuse large ones. */
+const MESSAGE_LIMIT_CHARS = 2048;
+
+function statusMessage(error: unknown): string {
+  const text = describeError(error);
+  const { field, step } = error instanceof StrataError ? error : {};
+  const subject = field !== undefined && !text.includes(field) ? `${field}: ${text}` : text;
+  const full = step !== undefined && !subject.includes(step) ? `${step}: ${subject}` : subject;
+  return full.length > MESSAGE_LIMIT_CHARS ? `${full.slice(0, MESSAGE_LIMIT_CHARS)}...` : full;
+}
