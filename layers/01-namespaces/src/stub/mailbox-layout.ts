@@ -8,6 +8,7 @@
  *         +8   address    u64   where this part is in the stub's memory (set by the stub)
  *         +16  count      u32   number of operations
  *         +20  completed  u32   how many were executed without an error that stops
+ *         +24  armed      u32   1: the program may be started by whoever opens the mailbox
  *         +64  operations, 96 bytes each:
  *                +0  number   +8..+48 six arguments   +56 result
  *                +64 child: offset of the part that a clone's child serves, or 0
@@ -21,7 +22,7 @@ export const STATE_IDLE = 0;
 export const STATE_REQUEST = 1;
 export const STATE_DONE = 2;
 
-export const HEADER = { state: 0, address: 8, count: 16, completed: 20 } as const;
+export const HEADER = { state: 0, address: 8, count: 16, completed: 20, armed: 24 } as const;
 export const OPERATIONS_AT = 64;
 export const OPERATION = {
   number: 0,

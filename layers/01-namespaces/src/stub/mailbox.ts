@@ -91,6 +91,15 @@ export class MailboxPart {
     this.#words.fill(0, 0, OPERATIONS_AT / WORD);
   }
 
+  /** Declares the prepared program complete, for a process that will start it later. */
+  arm(): void {
+    Atomics.store(this.#words, HEADER.armed / WORD, 1);
+  }
+
+  get armed(): boolean {
+    return Atomics.load(this.#words, HEADER.armed / WORD) === 1;
+  }
+
   /** Starts what `prepare` wrote. */
   post(): void {
     Atomics.store(this.#words, 0, STATE_REQUEST);

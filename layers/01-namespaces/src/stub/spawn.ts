@@ -74,7 +74,8 @@ function scratchPage(): NonNullable<typeof scratch> {
   spawnAttributes.setSignalDefault(address + ATTRIBUTES, address + ALL_SIGNALS);
   spawnAttributes.setSignalMask(address + ATTRIBUTES, address + NO_SIGNALS);
   new TextEncoder().encodeInto(
-    `/proc/self/fd/${stubExecutable()}\0`,
+    // By our pid, not `self`: the child has closed its copy by then (see closeOthers).
+    `/proc/${process.pid}/fd/${stubExecutable()}\0`,
     bytes.subarray(PATH, PATH + 64),
   );
   scratch.view.setBigUint64(ARGV, BigInt(address + TITLE), true);
@@ -100,6 +101,7 @@ export function spawnStub(descriptors: ReadonlyMap<number, number>, title: strin
   for (const [target, source] of sources.map) {
     spawnActions.addDup2(address + ACTIONS, source, target);
   }
+  closeOthers(address + ACTIONS, sources.map);
   const errno = posixSpawn(
     address + PID,
     address + PATH,
@@ -112,6 +114,13 @@ export function spawnStub(descriptors: ReadonlyMap<number, number>, title: strin
   for (const fd of sources.temporary) localSyscalls().close(fd);
   if (errno !== 0) throw new SyscallError('posix_spawn', errno, ['stub', title]);
   return page.view.getInt32(PID, true);
+}
+
+/** Whatever else our process has open without close-on-exec must not reach a container. */
+function closeOthers(actions: number, map: ReadonlyMap<number, number>): void {
+  const highest = Math.max(...map.keys());
+  for (let fd = 3; fd < highest; fd++) if (!map.has(fd)) spawnActions.addClose(actions, fd);
+  spawnActions.addCloseFrom(actions, highest + 1);
 }
 
 /** Moves sources out of the range of targets, so that no dup2 overwrites a later one's source. */

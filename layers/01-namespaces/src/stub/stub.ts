@@ -153,7 +153,7 @@ export class Stub implements Disposable {
   static spawn(options: SpawnOptions = {}): Stub {
     const mailbox = Mailbox.create();
     const descriptors = new Map([[MAILBOX_FD, mailbox.fd]]);
-    options.stdio?.forEach((fd, index) => {
+    (options.stdio ?? [0, 1, 2]).forEach((fd, index) => {
       descriptors.set(index, fd);
     });
     for (const [target, source] of options.descriptors ?? []) descriptors.set(target, source);
@@ -218,6 +218,7 @@ export class Stub implements Disposable {
    */
   prepare(operations: readonly Operation[]): void {
     this.#executor.part.prepare(operations);
+    this.#executor.part.arm();
   }
 
   /** Starts the prepared program and does not wait for it. */

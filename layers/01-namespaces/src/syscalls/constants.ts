@@ -134,7 +134,7 @@ export const SECCOMP_FILTER_FLAG_NEW_LISTENER = 8;
 export const SECCOMP_FILTER_FLAG_TSYNC_ESRCH = 16;
 export const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 32;
 
-// ── waitid(2), close_range(2), fcntl(2), ioctl_tty(2), keyctl(2), socket(7) ──
+// ── waitid(2), close_range(2), fcntl(2), flock(2), ioctl_tty(2), keyctl(2), socket(7) ──
 export const P_ALL = 0;
 export const P_PID = 1;
 export const P_PIDFD = 3;
@@ -146,6 +146,10 @@ export const CLD_EXITED = 1;
 export const CLD_KILLED = 2;
 export const CLD_DUMPED = 3;
 export const CLOSE_RANGE_CLOEXEC = 4;
+export const LOCK_SH = 1;
+export const LOCK_EX = 2;
+export const LOCK_NB = 4;
+export const LOCK_UN = 8;
 export const F_DUPFD_CLOEXEC = 1030;
 export const F_SETFD = 2;
 export const F_ADD_SEALS = 1033;
@@ -167,6 +171,7 @@ export const TCGETS = 0x5401;
 export const TCSETS = 0x5402;
 export const KEYCTL_JOIN_SESSION_KEYRING = 1;
 export const AF_UNIX = 1;
+export const AF_UNSPEC = 0;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;

@@ -1,4 +1,5 @@
 /** Files and descriptors: openat2(2) and its neighbours. Paths are always relative to a directory. */
+import { EAGAIN } from '../errors/errno.ts';
 import { Caller } from './caller.ts';
 import {
   AT_FDCWD,
@@ -114,6 +115,17 @@ export class FileCalls extends Caller {
   /** @see chown(2) */
   fchown(fd: number, owner: { uid: number; gid: number }): void {
     this.call('fchown', fd, owner.uid, owner.gid);
+  }
+
+  /**
+   * Takes (LOCK_EX, LOCK_SH) or gives back (LOCK_UN) the advisory lock of an open file; false where
+   * LOCK_NB is set and another open file holds it. @see flock(2)
+   */
+  flock(fd: number, operation: number): boolean {
+    const result = this.attempt('flock', fd, operation);
+    if (result === -EAGAIN) return false;
+    if (result < 0) throw this.failure('flock', -result, [fd, operation]);
+    return true;
   }
 
   /** @see truncate(2) */

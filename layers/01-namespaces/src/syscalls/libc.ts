@@ -1,69 +1,74 @@
 /**
- * The four libc functions that Strata calls directly; everything else is syscall(2).
+ * The few libc functions that Strata calls directly; everything else is syscall(2).
  *
- * koffi is loaded on first use: a command that only prints its help must not pay for it.
- * Pointers are BigInts in koffi and plain numbers here (user addresses have 47 bits).
+ * koffi is loaded by the first call and not before: `--help` and `strata-oci state` must not pay
+ * for it. Addresses are plain numbers (user addresses have 47 bits).
  */
-import koffi from 'koffi';
+import { createRequire } from 'node:module';
+import type * as Koffi from 'koffi';
 
-const lib = koffi.load(null);
+interface Libc {
+  koffi: typeof Koffi.default;
+  library: Koffi.LibraryHandle;
+}
+let loaded: Libc | undefined;
+
+function libc(): Libc {
+  if (loaded) return loaded;
+  const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi.default;
+  loaded = { koffi, library: koffi.load(null) };
+  return loaded;
+}
+
+type Words = (...words: number[]) => number;
+
+/** Binds a function on its first call. */
+function lazily(name: string, result: string, parameters: readonly string[]): Words {
+  let bound: Words | undefined;
+  return (...words) => {
+    bound ??= libc().library.func(name, result, [...parameters]) as unknown as Words;
+    return bound(...words);
+  };
+}
+
+const LONGS = ['long', 'long', 'long', 'long', 'long', 'long', 'long'] as const;
+let syscall: Words | undefined;
 
 /** syscall(2) with six word arguments. Returns -1 on failure, with errno in `lastErrno()`. */
-export const rawSyscall = lib.func('syscall', 'long', [
-  'long',
-  'long',
-  'long',
-  'long',
-  'long',
-  'long',
-  'long',
-]) as unknown as (nr: number, ...args: number[]) => number;
+export function rawSyscall(
+  number: number,
+  a: number,
+  b: number,
+  c: number,
+  d: number,
+  e: number,
+  f: number,
+): number {
+  syscall ??= libc().library.func('syscall', 'long', [...LONGS]) as unknown as Words;
+  return syscall(number, a, b, c, d, e, f);
+}
 
 /** errno of the last `rawSyscall` that returned -1. */
-export const lastErrno = (): number => koffi.errno();
+export const lastErrno = (): number => libc().koffi.errno();
 
 /** posix_spawn(3); pointers as addresses. Returns an errno, not -1. */
-export const posixSpawn = lib.func('posix_spawn', 'int', [
-  'long',
-  'long',
-  'long',
-  'long',
-  'long',
-  'long',
-]) as unknown as (...addresses: number[]) => number;
+export const posixSpawn: Words = lazily('posix_spawn', 'int', LONGS.slice(1));
 
-export interface SpawnActions {
-  init(actions: number): number;
-  addDup2(actions: number, from: number, to: number): number;
-  destroy(actions: number): number;
-}
-export const spawnActions: SpawnActions = {
-  init: lib.func('posix_spawn_file_actions_init', 'int', ['long']) as unknown as (
-    actions: number,
-  ) => number,
-  addDup2: lib.func('posix_spawn_file_actions_adddup2', 'int', [
-    'long',
-    'int',
-    'int',
-  ]) as unknown as (actions: number, from: number, to: number) => number,
-  destroy: lib.func('posix_spawn_file_actions_destroy', 'int', ['long']) as unknown as (
-    actions: number,
-  ) => number,
+/** posix_spawn_file_actions_init(3) and its kin; the first parameter is the actions' address. */
+export const spawnActions = {
+  init: lazily('posix_spawn_file_actions_init', 'int', ['long']),
+  addDup2: lazily('posix_spawn_file_actions_adddup2', 'int', ['long', 'int', 'int']),
+  addClose: lazily('posix_spawn_file_actions_addclose', 'int', ['long', 'int']),
+  addCloseFrom: lazily('posix_spawn_file_actions_addclosefrom_np', 'int', ['long', 'int']),
+  destroy: lazily('posix_spawn_file_actions_destroy', 'int', ['long']),
 };
 
-export interface SpawnAttributes {
-  init(attributes: number): number;
-  setFlags(attributes: number, flags: number): number;
-  setSignalDefault(attributes: number, set: number): number;
-  setSignalMask(attributes: number, set: number): number;
-}
-const attribute = (name: string, second: string) =>
-  lib.func(name, 'int', ['long', second]) as unknown as (a: number, b: number) => number;
-export const spawnAttributes: SpawnAttributes = {
-  init: lib.func('posix_spawnattr_init', 'int', ['long']) as unknown as (a: number) => number,
-  setFlags: attribute('posix_spawnattr_setflags', 'short'),
-  setSignalDefault: attribute('posix_spawnattr_setsigdefault', 'long'),
-  setSignalMask: attribute('posix_spawnattr_setsigmask', 'long'),
+/** posix_spawnattr_init(3) and its kin; the first parameter is the attributes' address. */
+export const spawnAttributes = {
+  init: lazily('posix_spawnattr_init', 'int', ['long']),
+  setFlags: lazily('posix_spawnattr_setflags', 'int', ['long', 'short']),
+  setSignalDefault: lazily('posix_spawnattr_setsigdefault', 'int', ['long', 'long']),
+  setSignalMask: lazily('posix_spawnattr_setsigmask', 'int', ['long', 'long']),
 };
 
 /**
@@ -72,7 +77,7 @@ export const spawnAttributes: SpawnAttributes = {
  * The caller owns the memory behind it and must not touch the window after unmapping it.
  */
 export function memoryAt(address: number, size: number): Uint8Array {
-  return new Uint8Array(koffi.view(BigInt(address), size));
+  return new Uint8Array(libc().koffi.view(BigInt(address), size));
 }
 
 export interface PollEvents {
@@ -90,5 +95,5 @@ export function watchDescriptor(
   interest: { readable?: boolean; writable?: boolean; disconnect?: boolean },
   callback: (events: PollEvents) => void,
 ): Watch {
-  return koffi.node.poll(fd, interest, callback);
+  return libc().koffi.node.poll(fd, interest, callback);
 }

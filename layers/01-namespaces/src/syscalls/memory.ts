@@ -92,6 +92,9 @@ export class Arena {
   #store(value: Pointee): number {
     if (typeof value === 'string') return this.#storeString(value);
     if (value instanceof Uint8Array) return this.#storeBytes(value);
+    // One Out given twice is one place: in a program, a later call may read what an earlier wrote.
+    const placed = this.#outs.find(({ out }) => out === value);
+    if (placed) return placed.offset;
     const offset = this.#storeBytes(value.bytes);
     if (value instanceof Out) {
       this.#outs.push({ out: value, offset });

@@ -2,6 +2,7 @@
 
 import {
   CLONE_INTO_CGROUP,
+  CLONE_PARENT,
   KEYCTL_JOIN_SESSION_KEYRING,
   P_PID,
   P_PIDFD,
@@ -50,7 +51,7 @@ const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 export function parseChildStatus(siginfo: Uint8Array): ChildStatus {
   const view = new DataView(siginfo.buffer, siginfo.byteOffset);
   return {
-    pid: view.getInt32(12, true),
+    pid: view.getInt32(16, true),
     code: view.getInt32(8, true),
     status: view.getInt32(24, true),
   };
@@ -259,7 +260,9 @@ export function cloneArguments(options: CloneOptions): Uint8Array {
   const flags = options.flags + (options.cgroupFd === undefined ? 0 : CLONE_INTO_CGROUP);
   view.setUint32(0, flags >>> 0, true);
   view.setUint32(4, Math.floor(flags / 2 ** 32), true);
-  view.setUint32(32, options.exitSignal ?? SIGCHLD, true);
+  // With CLONE_PARENT the kernel takes the caller's own exit signal and refuses another.
+  const isSibling = Math.floor(flags / CLONE_PARENT) % 2 === 1;
+  view.setUint32(32, isSibling ? 0 : (options.exitSignal ?? SIGCHLD), true);
   view.setUint32(80, options.cgroupFd ?? 0, true);
   return bytes;
 }

@@ -18,6 +18,12 @@ export class SocketCalls extends ProcessCalls {
     this.call('bind', fd, address, address.length);
   }
 
+  /** Sets an option whose value is an int. @see setsockopt(2) */
+  setsockopt(fd: number, level: number, option: number, value: number): void {
+    const bytes = new Uint8Array(Int32Array.of(value).buffer);
+    this.call('setsockopt', fd, level, option, bytes, bytes.length);
+  }
+
   /** Connects to an AF_UNIX path. @see unix(7) */
   connectUnix(fd: number, path: string): void {
     const address = unixAddress(path);

@@ -1,0 +1,75 @@
+/**
+ * A stub that waits, with its program prepared, for some other process to start it.
+ *
+ * Its mailbox is opened through its own descriptor table: pidfd_getfd(2) needs the right to trace
+ * the process, so nobody can start a container who could not have killed it.
+ */
+import { StrataError } from '../errors/strata-error.ts';
+import { SyscallError } from '../errors/syscall-error.ts';
+import { POLLERR, POLLHUP, POLLIN } from '../syscalls/constants.ts';
+import { rawSyscall } from '../syscalls/libc.ts';
+import { type SyscallName, syscallNumber } from '../syscalls/numbers.ts';
+import { localSyscalls } from '../syscalls/syscalls.ts';
+import { MailboxPart } from './mailbox.ts';
+import { CHILD_PART, MAILBOX_BYTES, MAILBOX_FD } from './mailbox-layout.ts';
+
+/** Between two looks at the mailbox while the pipe is silent, in milliseconds. */
+const LOOK_MS = 5;
+
+export interface ArmedStub {
+  pid: number;
+  /** Descriptor, in the stub, of the read end of a pipe whose write end closes at its execve. */
+  syncFd: number;
+  /** The calls of its program, to name the one that failed. */
+  calls: readonly SyscallName[];
+}
+
+/**
+ * Starts the program and waits until the stub has become another program.
+ *
+ * @throws {SyscallError} of the call that failed, execve included
+ * @throws {StrataError} NOT_ARMED where the stub's creation was interrupted
+ */
+export function startArmedStub(stub: ArmedStub): void {
+  const sys = localSyscalls();
+  const pidfd = sys.pidfdOpen(stub.pid);
+  const descriptors: number[] = [pidfd];
+  let mapping = -1;
+  const mmap = syscallNumber('mmap')!;
+  const munmap = syscallNumber('munmap')!;
+  try {
+    const sync = sys.pidfdGetfd(pidfd, stub.syncFd);
+    descriptors.push(sync);
+    const mailbox = sys.pidfdGetfd(pidfd, MAILBOX_FD);
+    descriptors.push(mailbox);
+    mapping = rawSyscall(mmap, 0, MAILBOX_BYTES, 3, 1, mailbox, 0);
+    if (mapping === -1) throw new StrataError('ENOMEM', 'cannot map the mailbox of a container');
+    const part = new MailboxPart(mapping, CHILD_PART);
+    if (!part.armed) {
+      throw new StrataError('NOT_ARMED', `process ${stub.pid} was not completely created`, {
+        hint: 'its creation was interrupted: delete the container and create it again',
+      });
+    }
+    part.post();
+    awaitExec(part, { sync, stub });
+  } finally {
+    if (mapping !== -1) rawSyscall(munmap, mapping, MAILBOX_BYTES, 0, 0, 0, 0);
+    for (const fd of descriptors) sys.close(fd);
+  }
+}
+
+function awaitExec(part: MailboxPart, wait: { sync: number; stub: ArmedStub }): void {
+  const sys = localSyscalls();
+  for (;;) {
+    const events = sys.poll(wait.sync, POLLIN, LOOK_MS);
+    if ((events & POLLIN) !== 0 || part.done) throw failure(part, wait.stub.calls);
+    if ((events & (POLLHUP | POLLERR)) !== 0) return;
+  }
+}
+
+/** The first call that failed: the result of one that was not executed is ENOSYS. */
+function failure(part: MailboxPart, calls: readonly SyscallName[]): SyscallError {
+  const index = calls.findIndex((_, at) => part.result(at) < 0);
+  const name = calls[index] ?? 'execve';
+  return new SyscallError(name, -part.result(Math.max(index, 0)), []);
+}

@@ -1,0 +1,205 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { expect, onTestFinished, test } from 'vitest';
+import { ENOENT, ENOSYS } from '../errors/errno.ts';
+import { StubDiedError, SyscallError } from '../errors/syscall-error.ts';
+import {
+  AT_FDCWD,
+  CLONE_NEWPID,
+  CLONE_NEWUTS,
+  CLONE_PARENT,
+  O_RDONLY,
+  WEXITED,
+} from '../syscalls/constants.ts';
+import type { SyscallRecord } from '../syscalls/executor.ts';
+import { Out } from '../syscalls/memory.ts';
+import { SIGKILL } from '../syscalls/signals.ts';
+import { localSyscalls } from '../syscalls/syscalls.ts';
+import { startArmedStub } from './armed-stub.ts';
+import { Stub } from './stub.ts';
+
+const descriptors = (): number => readdirSync('/proc/self/fd').length;
+const mappings = (): number =>
+  readFileSync('/proc/self/maps', 'utf8').match(/strata-mailbox/g)?.length ?? 0;
+
+test('a stub executes system calls in its own process', () => {
+  using stub = Stub.spawn();
+  expect(stub.sys.getpid()).toBe(stub.pid);
+  expect(stub.pid).not.toBe(process.pid);
+});
+
+test('namespaces a stub enters are not ours', () => {
+  using stub = Stub.spawn();
+  const before = readlinkSync('/proc/self/ns/uts');
+  stub.sys.unshare(CLONE_NEWUTS);
+  stub.sys.sethostname('inside-the-stub');
+  expect(readlinkSync('/proc/self/ns/uts')).toBe(before);
+  expect(readlinkSync(`/proc/${stub.pid}/ns/uts`)).not.toBe(before);
+});
+
+test('a clone serves its own part while its parent goes on', () => {
+  using parent = Stub.spawn();
+  using child = parent.clone({ flags: CLONE_NEWPID });
+  for (let round = 0; round < 50; round++) {
+    expect(parent.sys.getpid()).toBe(parent.pid);
+    expect(child.sys.getpid()).toBe(1);
+  }
+});
+
+test('CLONE_PARENT makes the clone our child, to be waited for', () => {
+  using parent = Stub.spawn();
+  const child = parent.clone({ flags: CLONE_PARENT });
+  expect(child.exit(7)).toMatchObject({ pid: child.pid, status: 7 });
+});
+
+test('an error names call, errno, arguments and step', () => {
+  using stub = Stub.spawn();
+  stub.sys.step = 'look for nothing';
+  const error = (() => {
+    try {
+      stub.sys.openat2('/nonexistent/file', { flags: O_RDONLY });
+    } catch (caught) {
+      return caught as SyscallError;
+    }
+    throw new Error('openat2 of nothing succeeded');
+  })();
+  expect(error).toBeInstanceOf(SyscallError);
+  expect(error).toMatchObject({
+    syscall: 'openat2',
+    errno: ENOENT,
+    code: 'ENOENT',
+    path: '/nonexistent/file',
+    step: 'look for nothing',
+  });
+  expect(error.message).toContain('"/nonexistent/file"');
+});
+
+test('a program stops at the first error; operations marked so go on', () => {
+  using stub = Stub.spawn();
+  const results = stub.execute([
+    { name: 'getpid', args: [] },
+    { name: 'chdir', args: ['/nonexistent'], goOn: true },
+    { name: 'getpid', args: [] },
+    { name: 'chdir', args: ['/nonexistent'] },
+    { name: 'getpid', args: [] },
+  ]);
+  expect(results).toEqual([stub.pid, -ENOENT, stub.pid, -ENOENT, -ENOSYS]);
+});
+
+test('what a call writes can be the next call’s argument', () => {
+  using stub = Stub.spawn();
+  const [readEnd, writeEnd] = stub.sys.pipe2();
+  const shared = new Out(new Uint8Array(8));
+  const text = new TextEncoder().encode('12345678');
+  stub.execute([
+    { name: 'write', args: [writeEnd, text, 8] },
+    { name: 'read', args: [readEnd, shared, 8] },
+    { name: 'write', args: [writeEnd, shared, 8] },
+  ]);
+  const copy = new Uint8Array(8);
+  expect(stub.sys.read(readEnd, copy)).toBe(8);
+  expect(copy).toEqual(text);
+});
+
+test('a stub killed during a call gives a typed error and leaks nothing', async () => {
+  const fds = descriptors();
+  const stub = Stub.spawn();
+  const [readEnd] = stub.sys.pipe2();
+  const { spawn } = await import('node:child_process');
+  const killer = spawn('/bin/sh', ['-c', `sleep 0.1; kill -9 ${stub.pid}`]);
+  onTestFinished(() => {
+    killer.kill();
+  });
+  expect(() => stub.sys.read(readEnd, new Uint8Array(1))).toThrow(StubDiedError);
+  await new Promise((resolve) => killer.once('close', resolve));
+  stub[Symbol.dispose]();
+  expect(mappings()).toBe(0);
+  expect(descriptors()).toBeLessThanOrEqual(fds + 1); // the sealed executable is kept
+});
+
+test('a stub gets the descriptors it was given and no others', () => {
+  const sys = localSyscalls();
+  const [readEnd, writeEnd] = sys.pipe2();
+  using stub = Stub.spawn({ descriptors: new Map([[10, readEnd]]) });
+  const open = readdirSync(`/proc/${stub.pid}/fd`).map(Number);
+  expect(open.sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 10]);
+  sys.close(readEnd);
+  sys.close(writeEnd);
+});
+
+test('a stub starts with default signal dispositions', () => {
+  using stub = Stub.spawn();
+  const status = readFileSync(`/proc/${stub.pid}/status`, 'utf8');
+  expect(status).toMatch(/SigIgn:\t0{16}/);
+  expect(status).toMatch(/SigBlk:\t0{16}/);
+});
+
+test('the executable of a stub is sealed against writing', () => {
+  using stub = Stub.spawn();
+  expect(readlinkSync(`/proc/${stub.pid}/exe`)).toContain('memfd:strata-stub');
+  expect(() =>
+    localSyscalls().openat2(`/proc/${stub.pid}/exe`, { flags: 1 /* O_WRONLY */ }),
+  ).toThrow(/ETXTBSY|EPERM|EACCES/);
+});
+
+test('an armed stub is started from its descriptors alone', () => {
+  using parent = Stub.spawn();
+  const child = parent.clone({ flags: CLONE_PARENT });
+  const [syncFd, writeEnd] = child.sys.pipe2();
+  child.prepare([{ name: 'execve', args: ['/bin/true', null, null] }]);
+  child.detach();
+  startArmedStub({ pid: child.pid, syncFd, calls: ['execve'] });
+  expect(writeEnd).toBeGreaterThan(syncFd);
+  expect(localSyscalls().waitid(child.pid, WEXITED)).toMatchObject({ status: 0 });
+});
+
+test('an armed stub whose execve fails says so', () => {
+  using parent = Stub.spawn();
+  const child = parent.clone({ flags: CLONE_PARENT });
+  const [syncFd] = child.sys.pipe2();
+  child.prepare([{ name: 'execve', args: ['/nonexistent', null, null] }]);
+  expect(() => startArmedStub({ pid: child.pid, syncFd, calls: ['execve'] })).toThrow(
+    /execve.*ENOENT/,
+  );
+  child[Symbol.dispose]();
+});
+
+test('a stub that was never armed is not started', () => {
+  using parent = Stub.spawn();
+  using child = parent.clone({ flags: CLONE_PARENT });
+  const [syncFd] = child.sys.pipe2();
+  expect(() => startArmedStub({ pid: child.pid, syncFd, calls: [] })).toThrow(/not completely/);
+});
+
+test('a listener hears of every call with its duration', () => {
+  const heard: SyscallRecord[] = [];
+  using stub = Stub.spawn({ listener: (record) => heard.push(record) });
+  stub.sys.getpid();
+  stub.sys.mkdirat.bind(stub.sys);
+  expect(heard.map(({ name }) => name)).toEqual(['getpid']);
+  expect(heard[0]!.durationNs).toBeGreaterThan(0);
+});
+
+test('a mailbox filled with rubbish yields an errno, not a hang', () => {
+  using stub = Stub.spawn();
+  const result = stub.sys.attempt('openat', AT_FDCWD, new Uint8Array(64).fill(0xff), -1, -1);
+  expect(result).toBeLessThan(0);
+});
+
+test('spawning and ending stubs leaves no descriptor, mapping or zombie', () => {
+  Stub.spawn().exit();
+  const fds = descriptors();
+  for (let round = 0; round < 300; round++) {
+    const stub = Stub.spawn();
+    if (round % 2) stub.exit();
+    else stub[Symbol.dispose]();
+  }
+  expect(descriptors()).toBe(fds);
+  expect(mappings()).toBe(0);
+  const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8');
+  const zombies = children
+    .split(' ')
+    .filter(Boolean)
+    .filter((pid) => readFileSync(`/proc/${pid}/stat`, 'utf8').includes('(exe) Z'));
+  expect(zombies).toEqual([]);
+  localSyscalls().attempt('kill', 0x7fffffff, SIGKILL);
+});
