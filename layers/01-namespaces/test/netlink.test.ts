@@ -274,3 +274,19 @@ rooted('a socket of a stub configures the namespace the stub lives in', () => {
   using fromOutside = namespace.run(() => new RouteNetlink());
   expect(fromOutside.links()).toEqual(netlink.links());
 });
+
+rooted('a link is deleted while JavaScript goes on', async () => {
+  using pair = new Pair();
+  const { hostLink } = pair;
+  hostLink.execute(createLink({ name: 'a', kind: { kind: 'veth', peer: { name: 'b' } } }));
+  let finished = false;
+  const deletion = hostLink.executeInBackground(deleteLink('a')).then(() => {
+    finished = true;
+  });
+  expect(finished).toBe(false);
+  await deletion;
+  expect(hostLink.link('b')).toBeUndefined();
+  await expect(hostLink.executeInBackground(deleteLink('a'))).rejects.toThrow(
+    /delete link a: ENODEV/,
+  );
+});

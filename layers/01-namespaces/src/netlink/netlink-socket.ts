@@ -16,6 +16,7 @@ import { StrataError } from '../errors/strata-error.ts';
 import { AF_NETLINK, MSG_DONTWAIT, MSG_TRUNC, SOCK_RAW } from '../syscalls/constants.ts';
 import { Out } from '../syscalls/memory.ts';
 import type { Syscalls } from '../syscalls/syscalls.ts';
+import { sendInBackground } from './background-send.ts';
 import {
   encodeMessages,
   type NetlinkMessage,
@@ -82,19 +83,21 @@ export class NetlinkSocket implements Disposable {
    * @throws {NetlinkError} with the kernel's explanation and the request's step
    */
   execute(...requests: readonly NetlinkRequest[]): void {
-    const first = this.#send(requests, (index) => (index === requests.length - 1 ? NLM_F_ACK : 0));
-    const last = first + requests.length - 1;
-    let failure: NetlinkError | undefined;
-    for (let finished = requests.length === 0; !finished; ) {
-      for (const message of this.#receive()) {
-        if (message.type !== NLMSG_ERROR || message.sequence < first) continue;
-        const { errno, explanation } = parseAcknowledgement(message);
-        const step = requests[message.sequence - first]?.step ?? 'netlink request';
-        if (errno !== 0) failure ??= new NetlinkError(step, errno, explanation);
-        if (message.sequence === last) finished = true;
-      }
-    }
-    if (failure) throw failure;
+    if (requests.length === 0) return;
+    const first = this.#send(requests, acknowledgeLast(requests));
+    this.#awaitOutcome(requests, first);
+  }
+
+  /**
+   * As `execute`, for what takes the kernel long: another thread waits for it. The socket must not be
+   * used for anything else meanwhile. A stub's socket executes at once, there being no such thread.
+   */
+  async executeInBackground(...requests: readonly NetlinkRequest[]): Promise<void> {
+    if (this.#sys.executor.kind !== 'local') return this.execute(...requests);
+    if (requests.length === 0) return;
+    const { first, bytes } = this.#encode(requests, acknowledgeLast(requests));
+    await sendInBackground(this.#fd, bytes);
+    this.#awaitOutcome(requests, first);
   }
 
   /**
@@ -159,21 +162,42 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
+  /** Reads until the last request is acknowledged; throws for the first that failed. */
+  #awaitOutcome(requests: readonly NetlinkRequest[], first: number): void {
+    const last = first + requests.length - 1;
+    let failure: NetlinkError | undefined;
+    for (let finished = false; !finished; ) {
+      for (const message of this.#receive()) {
+        if (message.type !== NLMSG_ERROR || message.sequence < first) continue;
+        const { errno, explanation } = parseAcknowledgement(message);
+        const step = requests[message.sequence - first]?.step ?? 'netlink request';
+        if (errno !== 0) failure ??= new NetlinkError(step, errno, explanation);
+        if (message.sequence === last) finished = true;
+      }
+    }
+    if (failure) throw failure;
+  }
+
   /** Returns the sequence number of the first request. */
   #send(requests: readonly NetlinkRequest[], extraFlags: (index: number) => number): number {
-    const first = this.#sequence + 1;
-    if (requests.length === 0) return first;
-    this.#sequence += requests.length;
-    const bytes = encodeMessages(
-      requests.map(({ type, flags, body }, index) => ({
-        type,
-        flags: flags | NLM_F_REQUEST | extraFlags(index),
-        sequence: first + index,
-        body,
-      })),
-    );
+    const { first, bytes } = this.#encode(requests, extraFlags);
     this.#sys.send(this.#fd, bytes);
     return first;
+  }
+
+  #encode(
+    requests: readonly NetlinkRequest[],
+    extraFlags: (index: number) => number,
+  ): { first: number; bytes: Uint8Array } {
+    const first = this.#sequence + 1;
+    this.#sequence += requests.length;
+    const messages = requests.map(({ type, flags, body }, index) => ({
+      type,
+      flags: flags | NLM_F_REQUEST | extraFlags(index),
+      sequence: first + index,
+      body,
+    }));
+    return { first, bytes: encodeMessages(messages) };
   }
 
   /** The next answers; an empty queue is an error. The bodies are valid until the next receive. */
@@ -204,4 +228,8 @@ export class NetlinkSocket implements Disposable {
     }
     return messages;
   }
+}
+
+function acknowledgeLast(requests: readonly NetlinkRequest[]): (index: number) => number {
+  return (index) => (index === requests.length - 1 ? NLM_F_ACK : 0);
 }

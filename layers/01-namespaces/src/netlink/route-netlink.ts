@@ -52,6 +52,14 @@ export class RouteNetlink implements Disposable {
     this.#socket.execute(...requests);
   }
 
+  /**
+   * As `execute`, for what takes the kernel long (deleting links): JavaScript goes on meanwhile. Use
+   * the socket for nothing else until the promise has settled.
+   */
+  executeInBackground(...requests: readonly NetlinkRequest[]): Promise<void> {
+    return this.#socket.executeInBackground(...requests);
+  }
+
   /** One link, or undefined where there is none of that name or index. */
   link(reference: LinkReference): Link | undefined {
     const message = this.#socket.get(getLink(reference), NO_SUCH_LINK);
