@@ -1,0 +1,133 @@
+/**
+ * strata-cri as a process of its own, in a network and a mount namespace of its own, in a scratch
+ * directory: what a test does there touches nothing of the machine and is gone afterwards.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { CriClient } from '../src/client/cri-client.ts';
+
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+
+/** The server has its socket within this time, or something is wrong. */
+const START_LIMIT_MS = 20_000;
+
+export class ServerProcess implements AsyncDisposable {
+  readonly directory: string;
+  readonly endpoint: string;
+  readonly root: string;
+  readonly state: string;
+  readonly logs: string;
+  /** Holds the namespaces, so that a second server finds those of the first. */
+  readonly #holder: ChildProcess;
+  #child: ChildProcess | undefined;
+  #client: CriClient | undefined;
+  #output = '';
+
+  constructor() {
+    this.directory = mkdtempSync(join(tmpdir(), 'strata-cri-'));
+    this.endpoint = `unix://${join(this.directory, 'run', 'cri.sock')}`;
+    this.root = join(this.directory, 'lib');
+    this.state = join(this.directory, 'state');
+    this.logs = join(this.directory, 'logs');
+    const namespaces = ['--net', '--mount', '--propagation', 'private'];
+    this.#holder = spawn('unshare', [...namespaces, 'sleep', 'infinity'], { stdio: 'ignore' });
+  }
+
+  /** A command line that runs `command` in the server's namespaces. */
+  inside(...command: string[]): [string, string[]] {
+    return ['nsenter', ['--target', `${this.#holder.pid}`, '--net', '--mount', '--', ...command]];
+  }
+
+  get client(): CriClient {
+    this.#client ??= new CriClient(this.endpoint);
+    return this.#client;
+  }
+
+  get pid(): number {
+    return this.#child!.pid!;
+  }
+
+  /** All that the process has written. */
+  get output(): string {
+    return this.#output;
+  }
+
+  /** Starts it, or starts it again, and waits until it answers. */
+  async start(): Promise<void> {
+    const { directory, endpoint, root, state } = this;
+    const options = ['--listen', endpoint, '--root', root, '--state', state];
+    await this.#namespacesExist();
+    const child = spawn(...this.inside(process.execPath, MAIN, 'serve', ...options), {
+      cwd: directory,
+      env: {},
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
+    const limit = setTimeout(() => reject(new Error('no socket in time')), START_LIMIT_MS);
+    const collect = (chunk: Buffer): void => {
+      this.#output += chunk.toString();
+      if (this.#output.includes('listening on')) resolve();
+    };
+    child.stdout.on('data', collect);
+    child.stderr.on('data', collect);
+    child.once('exit', (code) => reject(new Error(`exited with ${code}: ${this.#output}`)));
+    await ready.finally(() => clearTimeout(limit));
+    this.#output = '';
+  }
+
+  async #namespacesExist(): Promise<void> {
+    const command = `/proc/${this.#holder.pid}/comm`;
+    while (readFileSync(command, 'utf8') !== 'sleep\n') await sleep(1);
+  }
+
+  /** Sends `signal` and waits for the end of the process; gives its exit code. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    const child = this.#child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return null;
+    this.#client?.[Symbol.dispose]();
+    this.#client = undefined;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    const [code] = await ended;
+    return code as number | null;
+  }
+
+  /** Processes whose command line or working directory names the scratch directory. */
+  processes(): string[] {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+      .flatMap((pid) => {
+        try {
+          const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+          const related = `${command} ${readlinkSync(`/proc/${pid}/cwd`)}`;
+          return related.includes(this.directory) ? [`${pid} ${command}`] : [];
+        } catch {
+          return []; // it has ended in the meantime
+        }
+      });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await this.endShim();
+    this.#holder.kill('SIGKILL');
+    rmSync(this.directory, { recursive: true });
+  }
+
+  /** The shim outlives the server by design; a test's must not outlive the test. */
+  async endShim(): Promise<void> {
+    for (const line of this.processes()) {
+      const pid = Number.parseInt(line, 10);
+      if (pid !== this.#child?.pid) process.kill(pid, 'SIGTERM');
+    }
+    for (let i = 0; i < 100 && this.processes().length > 0; i++) {
+      await sleep(20);
+    }
+  }
+}
