@@ -46,3 +46,5 @@ export {
   span,
   syscallSpans,
 } from './trace/span.ts';
+export { type Program, runCommandLine } from './command-line/command-line.ts';
+export { Call, type Flag, parseFlags, Values, type Verb } from './command-line/flags.ts';

@@ -1,1 +1,9 @@
-export {};
+/** Layer 02: an OCI runtime. @see https://github.com/opencontainers/runtime-spec */
+
+export { FIRST_HELD_FD } from './plan/creator-steps.ts';
+export type { KeeperOptions } from './plan/step.ts';
+export type { CreateOptions } from './runtime/create.ts';
+export type { ExecOptions, Executed } from './runtime/exec.ts';
+export { type OciState, Runtime, type RuntimeState } from './runtime/runtime.ts';
+export type { ProcessIdentity } from './runtime/state-store.ts';
+export { identify, isAlive, readProcessStat, type Status } from './runtime/status.ts';

@@ -1,0 +1,124 @@
+/**
+ * From arguments to an exit code: global flags, the verb, its flags; errors to stderr and, in the
+ * form that a runtime's callers parse, to the file of --log.
+ */
+import { appendFileSync } from 'node:fs';
+import { describeError, StrataError } from '../errors/strata-error.ts';
+import { traceToFile } from '../trace/otlp-file.ts';
+import { Call, type Flag, parseFlags, Values, type Verb } from './flags.ts';
+
+export interface Program {
+  name: string;
+  summary: string;
+  /** What --version prints, without the name. */
+  version: string;
+  globals: Readonly<Record<string, Flag>>;
+  verbs: Readonly<Record<string, Verb>>;
+}
+
+const COMMON_GLOBALS: Readonly<Record<string, Flag>> = {
+  log: { type: 'string', value: 'FILE', help: 'append errors to this file' },
+  'log-format': { type: 'string', value: 'text|json', help: 'format of --log (default text)' },
+  debug: { type: 'boolean', help: 'show where errors come from' },
+  trace: { type: 'string', value: 'FILE', help: 'append a trace (OTLP/JSON) to this file' },
+  help: { type: 'boolean', short: 'h', help: 'show this text' },
+  version: { type: 'boolean', short: 'v', help: 'show the version' },
+};
+const HELP: Flag = { type: 'boolean', short: 'h', help: 'show this text' };
+
+/** Runs one command; resolves to its exit code. */
+export async function runCommandLine(program: Program, args: readonly string[]): Promise<number> {
+  let globals = new Values({});
+  try {
+    const flags = { ...program.globals, ...COMMON_GLOBALS };
+    const { values, positionals } = parseFlags(args, flags, true);
+    globals = new Values(values);
+    if (globals.flag('version')) return print(`${program.name} version ${program.version}\n`);
+    const [name, ...rest] = positionals;
+    if (globals.flag('help') || name === undefined || name === 'help') {
+      return print(overview(program, flags));
+    }
+    traceToFile(program.name, globals.text('trace'));
+    return await runVerb(program, { name, args: rest, globals });
+  } catch (error) {
+    report(program.name, error, globals);
+    return 1;
+  }
+}
+
+async function runVerb(
+  program: Program,
+  call: { name: string; args: readonly string[]; globals: Values },
+): Promise<number> {
+  const { name, args, globals } = call;
+  const verb = Object.hasOwn(program.verbs, name) ? program.verbs[name] : undefined;
+  if (!verb) {
+    throw new StrataError('USAGE', `unknown command ${JSON.stringify(name)}`, {
+      hint: `${program.name} --help lists the commands`,
+    });
+  }
+  const flags = { ...verb.flags, help: HELP };
+  const { values, positionals } = parseFlags(args, flags, verb.passesArguments ?? false);
+  if (values.help) return print(helpOf(program.name, name, verb));
+  const [least, most] = verb.arguments;
+  if (positionals.length < least || positionals.length > most) {
+    const message = `${name} takes ${verb.usage || 'no arguments'}; ${positionals.length} given`;
+    throw new StrataError('USAGE', message);
+  }
+  return verb.run(new Call(globals, positionals, values));
+}
+
+function report(name: string, error: unknown, globals: Values): void {
+  const message = describeError(error);
+  process.stderr.write(`${name}: ${message}\n`);
+  if (globals.flag('debug') && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  const log = globals.text('log');
+  if (!log) return;
+  const time = new Date().toISOString();
+  const line =
+    globals.text('log-format') === 'json'
+      ? JSON.stringify({ level: 'error', msg: message, time })
+      : `time="${time}" level=error msg=${JSON.stringify(message)}`;
+  try {
+    appendFileSync(log, `${line}\n`);
+  } catch (cause) {
+    process.stderr.write(`${name}: cannot write --log: ${(cause as Error).message}\n`);
+  }
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}
+
+function flagLines(flags: Readonly<Record<string, Flag>>): string {
+  return Object.entries(flags)
+    .map(([name, { short, value, help }]) => {
+      const names = `${short ? `-${short}, ` : '    '}--${name}${value ? ` ${value}` : ''}`;
+      return `  ${names.padEnd(30)} ${help}\n`;
+    })
+    .join('');
+}
+
+function overview(program: Program, flags: Readonly<Record<string, Flag>>): string {
+  const list = Object.entries(program.verbs)
+    .map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}\n`)
+    .join('');
+  return `${program.name}: ${program.summary}
+
+Usage: ${program.name} [global options] COMMAND [options] [arguments]
+
+Commands:
+${list}
+Global options:
+${flagLines(flags)}`;
+}
+
+function helpOf(program: string, name: string, { summary, usage, flags }: Verb): string {
+  return `${program} ${name}: ${summary}
+
+Usage: ${program} ${name} [options] ${usage}
+
+Options:
+${flagLines({ ...flags, help: HELP })}`;
+}

@@ -1,0 +1,15 @@
+/** The binary `strata-ns`: Linux's container primitives by hand. */
+import { argv, exit } from 'node:process';
+import manifest from '../package.json' with { type: 'json' };
+import { namespaceVerbs } from './cli/verbs.ts';
+import { runCommandLine } from './command-line/command-line.ts';
+
+const program = {
+  name: 'strata-ns',
+  summary: "Linux's container primitives by hand",
+  version: manifest.version,
+  globals: {},
+  verbs: namespaceVerbs,
+};
+
+runCommandLine(program, argv.slice(2)).then(exit);

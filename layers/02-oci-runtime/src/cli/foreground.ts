@@ -1,0 +1,115 @@
+/**
+ * A process in the foreground: signals go to it, its exit code is ours, and its terminal, if it has
+ * one, is spliced to ours.
+ */
+import { constants } from 'node:os';
+import { ReadStream, WriteStream } from 'node:tty';
+import {
+  CLD_EXITED,
+  localSyscalls,
+  SIGCHLD,
+  SIGKILL,
+  SIGSTOP,
+  TIOCSWINSZ,
+  WEXITED,
+  watchDescriptor,
+} from '@strata/namespaces';
+
+export interface Foreground {
+  pid: number;
+  consoleMaster?: number;
+}
+
+/** Signals that are ours alone: they cannot be caught, or are about our own children. */
+const NOT_FORWARDED = new Set<number>([SIGKILL, SIGSTOP, SIGCHLD]);
+
+/**
+ * Waits for a child of this process, forwarding signals.
+ * @param begin lets the process run, once everything is set up
+ * @returns its exit status, or 128 + the signal that ended it
+ */
+export async function runForeground(child: Foreground, begin?: () => void): Promise<number> {
+  const sys = localSyscalls();
+  const pidfd = sys.pidfdOpen(child.pid);
+  const ended = new Promise<void>((resolve) => {
+    const watch = watchDescriptor(pidfd, { readable: true }, () => {
+      watch.close();
+      resolve();
+    });
+  });
+  const stopForwarding = forwardSignals(pidfd);
+  const terminal = child.consoleMaster === undefined ? undefined : splice(child.consoleMaster);
+  try {
+    begin?.();
+    await ended;
+    await terminal?.drained;
+    const status = sys.waitidPidfd(pidfd, WEXITED)!;
+    return status.code === CLD_EXITED ? status.status : 128 + status.status;
+  } finally {
+    stopForwarding();
+    terminal?.restore();
+    sys.close(pidfd);
+  }
+}
+
+function forwardSignals(pidfd: number): () => void {
+  const sys = localSyscalls();
+  const handlers: [NodeJS.Signals, () => void][] = [];
+  for (const [name, number] of Object.entries(constants.signals)) {
+    if (!FORWARDED.has(name) || NOT_FORWARDED.has(number)) continue;
+    const handler = (): void => {
+      sys.attempt('pidfd_send_signal', pidfd, number, null, 0);
+    };
+    process.on(name as NodeJS.Signals, handler);
+    handlers.push([name as NodeJS.Signals, handler]);
+  }
+  return () => {
+    for (const [name, handler] of handlers) process.off(name, handler);
+  };
+}
+
+const FORWARDED = new Set([
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGTERM',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGCONT',
+  'SIGTSTP',
+  'SIGTTIN',
+  'SIGTTOU',
+]);
+
+/** Splices the master to our streams; raw mode and the window's size where ours is a terminal. */
+function splice(master: number): { drained: Promise<void>; restore(): void } {
+  const sys = localSyscalls();
+  const input = new ReadStream(master);
+  const output = new WriteStream(master);
+  const resize = (): void => {
+    const size = Uint16Array.of(process.stdout.rows, process.stdout.columns, 0, 0);
+    sys.attempt('ioctl', master, TIOCSWINSZ, new Uint8Array(size.buffer));
+  };
+  if (process.stdin.isTTY) process.stdin.setRawMode(true);
+  if (process.stdout.isTTY) {
+    resize();
+    process.stdout.on('resize', resize);
+  }
+  process.stdin.pipe(output, { end: false });
+  input.pipe(process.stdout, { end: false });
+  const drained = new Promise<void>((resolve) => {
+    // Reading a master whose slave has no holder left fails with EIO: that is its end of file.
+    input.on('error', () => resolve());
+    input.on('close', () => resolve());
+  });
+  output.on('error', () => process.stdin.unpipe(output));
+  return {
+    drained,
+    restore() {
+      if (process.stdin.isTTY) process.stdin.setRawMode(false);
+      process.stdout.off('resize', resize);
+      process.stdin.unpipe(output);
+      process.stdin.pause();
+    },
+  };
+}

@@ -1,0 +1,22 @@
+/** The binary `strata-oci`: runc's command line over the runtime library. */
+import { argv, exit } from 'node:process';
+import { type Flag, runCommandLine } from '@strata/namespaces';
+import manifest from '../package.json' with { type: 'json' };
+import { verbs } from './cli/verbs.ts';
+
+const globals: Readonly<Record<string, Flag>> = {
+  root: { type: 'string', value: 'DIR', help: 'state directory (default /run/strata/oci)' },
+  'systemd-cgroup': { type: 'boolean', help: 'systemd cgroup driver (not supported yet)' },
+  rootless: { type: 'string', value: 'true|false|auto', help: 'accepted for compatibility' },
+};
+
+const program = {
+  name: 'strata-oci',
+  summary: 'an OCI runtime',
+  version: `${manifest.version}\nspec: 1.3.0`,
+  globals,
+  verbs,
+};
+
+// Setting exitCode and returning would wait for handles that a half-done command may have left.
+runCommandLine(program, argv.slice(2)).then(exit);

@@ -1,0 +1,131 @@
+/**
+ * The spec's namespaces: which the init is cloned into, which it joins, and the id maps of a new
+ * user namespace.
+ *
+ * A new cgroup namespace is entered only when the process is in its cgroup, because its root is
+ * what the process is in at that moment; a time namespace only takes children, so the init enters
+ * its own by setns(2) after setting the offsets.
+ *
+ * @see namespaces(7), user_namespaces(7), cgroup_namespaces(7), time_namespaces(7)
+ */
+import { writeFileSync } from 'node:fs';
+import {
+  CLONE_NEWCGROUP,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWTIME,
+  CLONE_NEWUSER,
+  CLONE_NEWUTS,
+  errnoOf,
+  O_RDONLY,
+  StrataError,
+  type Syscalls,
+} from '@strata/namespaces';
+import type { LinuxIDMapping, LinuxNamespace, Spec } from '../config/spec.ts';
+
+/** Spec name → flag and file name in /proc/PID/ns. */
+export const NAMESPACES = {
+  user: { flag: CLONE_NEWUSER, file: 'user' },
+  mount: { flag: CLONE_NEWNS, file: 'mnt' },
+  pid: { flag: CLONE_NEWPID, file: 'pid' },
+  network: { flag: CLONE_NEWNET, file: 'net' },
+  ipc: { flag: CLONE_NEWIPC, file: 'ipc' },
+  uts: { flag: CLONE_NEWUTS, file: 'uts' },
+  cgroup: { flag: CLONE_NEWCGROUP, file: 'cgroup' },
+  time: { flag: CLONE_NEWTIME, file: 'time' },
+} as const;
+
+export type NamespaceType = keyof typeof NAMESPACES;
+
+const listOf = (spec: Spec): readonly LinuxNamespace[] => spec.linux?.namespaces ?? [];
+
+/** The types of namespace that are not the host's, new or joined. */
+export function namespacesOf(spec: Spec): Set<NamespaceType> {
+  return new Set(listOf(spec).map(({ type }) => type));
+}
+
+/** Whether the container gets a namespace of this type of its own. */
+export function hasNew(spec: Spec, type: NamespaceType): boolean {
+  return listOf(spec).some((namespace) => namespace.type === type && !namespace.path);
+}
+
+/** The CLONE_NEW* bits the init is cloned with. */
+export function cloneFlags(spec: Spec): number {
+  const afterwards = CLONE_NEWCGROUP | CLONE_NEWTIME;
+  let flags = 0;
+  for (const { type, path } of listOf(spec)) {
+    if (!path) flags += NAMESPACES[type].flag;
+  }
+  return flags & ~afterwards;
+}
+
+/** The namespaces to join, the user namespace first: it gives the right to join the others. */
+export function joined(spec: Spec): { type: NamespaceType; path: string; field: string }[] {
+  return listOf(spec)
+    .flatMap(({ type, path }, index) =>
+      path ? [{ type, path, field: `linux.namespaces[${index}].path` }] : [],
+    )
+    .sort((a, b) => Number(b.type === 'user') - Number(a.type === 'user'));
+}
+
+/** Joins one namespace by path. @throws {StrataError} naming the field and the path */
+export function join(
+  sys: Syscalls,
+  namespace: { type: NamespaceType; path: string; field: string },
+): void {
+  const { type, path, field } = namespace;
+  try {
+    const fd = sys.openat2(path, { flags: O_RDONLY });
+    sys.setns(fd, NAMESPACES[type].flag);
+    sys.close(fd);
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    const message = `${field}: cannot join the ${type} namespace ${path}: ${(cause as Error).message}`;
+    throw new StrataError('NAMESPACE', message, { field, path, errno, cause });
+  }
+}
+
+const line = ({ containerID, hostID, size }: LinuxIDMapping): string =>
+  `${containerID} ${hostID} ${size}\n`;
+
+/** Writes the id maps of a process that is in a new user namespace. @see user_namespaces(7) */
+export function writeIdMaps(pid: number, spec: Spec): void {
+  const uidMap = (spec.linux?.uidMappings ?? []).map(line).join('');
+  const gidMap = (spec.linux?.gidMappings ?? []).map(line).join('');
+  write(`/proc/${pid}/uid_map`, uidMap, 'linux.uidMappings');
+  if (process.geteuid?.() !== 0) write(`/proc/${pid}/setgroups`, 'deny', 'linux.gidMappings');
+  write(`/proc/${pid}/gid_map`, gidMap, 'linux.gidMappings');
+}
+
+function write(path: string, text: string, field: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    throw new StrataError(
+      'ID_MAP',
+      `${field}: the kernel refused the map: ${(cause as Error).message}`,
+      {
+        field,
+        path,
+        errno,
+        cause,
+        hint: 'ranges must not overlap, at most 340 lines, host ids must be mapped in our namespace',
+      },
+    );
+  }
+}
+
+/** Enters a new time namespace with the spec's offsets. */
+export function enterTimeNamespace(sys: Syscalls, pid: number, spec: Spec): void {
+  sys.unshare(CLONE_NEWTIME);
+  for (const [clock, offset] of Object.entries(spec.linux?.timeOffsets ?? {})) {
+    const text = `${clock} ${offset?.secs ?? 0} ${offset?.nanosecs ?? 0}\n`;
+    write(`/proc/${pid}/timens_offsets`, text, 'linux.timeOffsets');
+  }
+  const fd = sys.openat2('/proc/self/ns/time_for_children', { flags: O_RDONLY });
+  sys.setns(fd, CLONE_NEWTIME);
+  sys.close(fd);
+}

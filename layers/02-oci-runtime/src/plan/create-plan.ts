@@ -1,0 +1,72 @@
+/**
+ * The plan of `create`: from a validated spec to the steps that make the container.
+ *
+ *   creator                     launcher (keeper)             init
+ *   ───────                     ─────────────────             ────
+ *   create cgroup
+ *   start launcher  ──────────▶ joins the PID namespace
+ *                               clone ──────────────────────▶ in its new namespaces
+ *   id maps, cgroup, oom score                                session, joined namespaces
+ *                                                             mounts, devices, console
+ *                                                             pivot root, limits, user
+ *   hand over the console                                     (waits, armed, for start)
+ *   write the state             waits for the init's end
+ *
+ * @see runtime-spec runtime.md#lifecycle
+ */
+import type { Spec } from '../config/spec.ts';
+import { hasNew, joined } from '../namespaces/namespaces.ts';
+import * as creator from './creator-steps.ts';
+import * as init from './init-steps.ts';
+import * as process from './process-steps.ts';
+import type { Step } from './step.ts';
+
+/** The steps from nothing to an init that only needs its final program. */
+export function createPlan(spec: Spec): Step[] {
+  return [
+    ...(spec.linux?.cgroupsPath === '' ? [] : [creator.createCgroup]),
+    creator.startLauncher,
+    creator.createNamespaces,
+    ...(hasNew(spec, 'user') ? [creator.mapIds] : []),
+    creator.attachToCgroup,
+    ...(spec.process?.oomScoreAdj === undefined ? [] : [creator.setOomScore]),
+    ...initSteps(spec),
+    ...processSteps(spec),
+  ];
+}
+
+function initSteps(spec: Spec): Step[] {
+  const { linux } = spec;
+  return [
+    init.startSession,
+    ...joined(spec).flatMap((namespace) => init.joinNamespace(namespace)),
+    ...(hasNew(spec, 'user') ? [init.becomeRoot] : []),
+    ...(hasNew(spec, 'cgroup') ? [init.enterCgroupNamespace] : []),
+    ...(hasNew(spec, 'time') ? [init.enterTime] : []),
+    init.isolate,
+    init.enterRootfs,
+    ...(spec.mounts ?? []).map((mount, index) => init.mountEntry(mount, index)),
+    init.devices,
+    ...(spec.process?.terminal ? [init.console] : []),
+    ...(spec.hostname || spec.domainname ? [init.setHostname] : []),
+    ...(Object.keys(linux?.sysctl ?? {}).length > 0 ? [init.sysctls] : []),
+    ...(spec.hooks?.prestart?.length || spec.hooks?.createRuntime?.length ? [creator.hooks] : []),
+    ...(linux?.readonlyPaths?.length ? [init.readonlyPaths] : []),
+    ...(linux?.maskedPaths?.length ? [init.maskedPaths] : []),
+    init.workingDirectory,
+    ...(spec.root?.readonly ? [init.readonlyRoot] : []),
+    init.pivot,
+    ...(linux?.rootfsPropagation ? [init.propagate] : []),
+  ];
+}
+
+function processSteps(spec: Spec): Step[] {
+  return [
+    process.closeDescriptors,
+    ...(spec.process?.rlimits?.length ? [process.limits] : []),
+    process.attributes,
+    ...(process.credentialsAtCreate(spec) ? [process.credentials] : []),
+    process.changeDirectory,
+    process.findProgram,
+  ];
+}

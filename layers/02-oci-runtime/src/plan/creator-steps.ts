@@ -1,0 +1,123 @@
+/** Steps that the creating process does itself, or has its launcher do. */
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import {
+  Cgroup,
+  CLONE_NEWPID,
+  CLONE_PARENT,
+  errnoOf,
+  SIGKILL,
+  StrataError,
+  Stub,
+  syscallSpans,
+} from '@strata/namespaces';
+import { runHooks } from '../hooks/hooks.ts';
+import { cloneFlags, join, joined, writeIdMaps } from '../namespaces/namespaces.ts';
+import type { Creation, Step } from './step.ts';
+
+/** Descriptors of the launcher: 0-2 the container's stdio, 3 the mailbox. */
+export const EXIT_FILE_FD = 4;
+export const FIRST_HELD_FD = 10;
+
+/** Where a container's cgroup is when the spec does not say. */
+export function cgroupPath(creation: { id: string; spec: Creation['spec'] }): string {
+  return creation.spec.linux?.cgroupsPath || `/strata/${creation.id}`;
+}
+
+export const createCgroup: Step = {
+  name: 'create cgroup',
+  run(creation) {
+    const cgroup = Cgroup.create(cgroupPath(creation));
+    creation.cgroup = cgroup;
+    const resources = creation.spec.linux?.resources;
+    if (resources) cgroup.set(resources);
+  },
+};
+
+export const startLauncher: Step = {
+  name: 'start launcher',
+  run(creation) {
+    const { id, spec, stdio, keeper } = creation;
+    const descriptors = new Map<number, number>();
+    const exitFd = keeper && openSync(keeper.exitFile, 'w', 0o600);
+    if (exitFd !== undefined) descriptors.set(EXIT_FILE_FD, exitFd);
+    keeper?.holdFds?.forEach((fd, index) => {
+      descriptors.set(FIRST_HELD_FD + index, fd);
+    });
+    try {
+      creation.launcher = Stub.spawn({
+        stdio,
+        descriptors,
+        title: `strata: keeper ${id}`,
+        listener: syscallSpans('keeper'),
+      });
+    } finally {
+      if (exitFd !== undefined) closeSync(exitFd);
+    }
+    const { sys } = creation.launcher;
+    sys.setParentDeathSignal(SIGKILL);
+    const pid = joined(spec).find(({ type }) => type === 'pid');
+    // Joining a PID namespace concerns the children that are made afterwards.
+    if (pid) join(sys, pid);
+  },
+};
+
+export const createNamespaces: Step = {
+  name: 'create namespaces',
+  run(creation) {
+    const { spec, launcher, keeper } = creation;
+    const flags = cloneFlags(spec);
+    if (joined(spec).some(({ type }) => type === 'user') && (flags & CLONE_NEWPID) !== 0) {
+      const field = 'linux.namespaces';
+      const message = `${field}: a new pid namespace in a joined user namespace is not supported yet`;
+      throw new StrataError('ENOTSUP', message, { field });
+    }
+    creation.init = launcher!.clone({ flags: flags + (keeper ? 0 : CLONE_PARENT) });
+    creation.init.sys.setParentDeathSignal(SIGKILL);
+  },
+};
+
+export const mapIds: Step = {
+  name: 'map ids',
+  run({ init, spec }) {
+    writeIdMaps(init!.pid, spec);
+  },
+};
+
+export const attachToCgroup: Step = {
+  name: 'attach to cgroup',
+  run({ cgroup, init }) {
+    cgroup?.attach(init!.pid);
+  },
+};
+
+export const setOomScore: Step = {
+  name: 'set oom score',
+  run({ init, spec }) {
+    const value = spec.process!.oomScoreAdj!;
+    const path = `/proc/${init!.pid}/oom_score_adj`;
+    try {
+      writeFileSync(path, String(value));
+    } catch (cause) {
+      const field = 'process.oomScoreAdj';
+      const message = `${field}: cannot set ${value}: ${(cause as Error).message}`;
+      const hint = 'lowering it below the value of the creating process needs CAP_SYS_RESOURCE';
+      throw new StrataError('OOM_SCORE', message, {
+        field,
+        path,
+        errno: errnoOf(cause),
+        hint,
+        cause,
+      });
+    }
+  },
+};
+
+export const hooks: Step = {
+  name: 'run createRuntime hooks',
+  run(creation) {
+    const { spec, id, bundle, init } = creation;
+    const state = { id, bundle, pid: init!.pid, status: 'creating', spec } as const;
+    runHooks(spec.hooks?.prestart, 'prestart', state);
+    runHooks(spec.hooks?.createRuntime, 'createRuntime', state);
+  },
+};

@@ -1,0 +1,187 @@
+/** Steps that the container's init does, as a stub, from its first call to the pivot. */
+import {
+  CLONE_NEWCGROUP,
+  ENOSYS,
+  KEYCTL_JOIN_SESSION_KEYRING,
+  localSyscalls,
+} from '@strata/namespaces';
+import type { Mount } from '../config/spec.ts';
+import { enterTimeNamespace, hasNew, join, type NamespaceType } from '../namespaces/namespaces.ts';
+import { writeSysctls } from '../process/sysctl.ts';
+import { openConsole } from '../rootfs/console.ts';
+import { makeDevices } from '../rootfs/devices.ts';
+import {
+  isolateMounts,
+  makeRootReadonly,
+  openRootfs,
+  pivotInto,
+  propagateRoot,
+} from '../rootfs/enter-root.ts';
+import { makePathsReadonly, maskPaths } from '../rootfs/hidden-paths.ts';
+import { performMount } from '../rootfs/mounts.ts';
+import type { Step } from './step.ts';
+
+export const startSession: Step = {
+  name: 'start session',
+  run({ init, id, newKeyring }) {
+    const { sys } = init!;
+    sys.setsid();
+    // Nobody may look into this process while it still holds what the container must not have.
+    sys.setDumpable(false);
+    if (!newKeyring) return;
+    const result = sys.attempt('keyctl', KEYCTL_JOIN_SESSION_KEYRING, `_ses.${id}`, 0, 0, 0);
+    if (result < 0 && result !== -ENOSYS) throw sys.failure('keyctl', -result, [`_ses.${id}`]);
+  },
+};
+
+/** The PID namespace is joined by the launcher, the cgroup namespace by the init as the others. */
+export function joinNamespace(namespace: {
+  type: NamespaceType;
+  path: string;
+  field: string;
+}): Step[] {
+  if (namespace.type === 'pid') return [];
+  return [
+    {
+      name: `join ${namespace.type} namespace`,
+      run({ init }) {
+        join(init!.sys, namespace);
+      },
+    },
+  ];
+}
+
+export const becomeRoot: Step = {
+  name: 'become root of the user namespace',
+  run({ init }) {
+    init!.sys.setresgid(0);
+    init!.sys.setresuid(0);
+  },
+};
+
+export const enterCgroupNamespace: Step = {
+  name: 'create cgroup namespace',
+  run({ init }) {
+    init!.sys.unshare(CLONE_NEWCGROUP);
+  },
+};
+
+export const enterTime: Step = {
+  name: 'create time namespace',
+  run({ init, spec }) {
+    enterTimeNamespace(init!.sys, init!.pid, spec);
+  },
+};
+
+export const isolate: Step = {
+  name: 'isolate mounts',
+  run({ init, spec }) {
+    isolateMounts(init!.sys, spec.linux?.rootfsPropagation);
+  },
+};
+
+export const enterRootfs: Step = {
+  name: 'open rootfs',
+  run(creation) {
+    creation.rootfs = openRootfs(creation.init!.sys, creation.rootfsPath);
+  },
+};
+
+export function mountEntry(mount: Mount, index: number): Step {
+  return {
+    name: `mount ${mount.destination}`,
+    run({ init, rootfs, bundle, cgroup, spec }) {
+      const context = {
+        sys: init!.sys,
+        rootfs: rootfs!,
+        bundle,
+        cgroupPaths: cgroup?.paths ?? {},
+        hasCgroupNamespace: hasNew(spec, 'cgroup'),
+      };
+      performMount(context, mount, `mounts[${index}]`);
+    },
+  };
+}
+
+export const devices: Step = {
+  name: 'make devices',
+  run({ init, rootfs, spec }) {
+    makeDevices(init!.sys, rootfs!, spec.linux?.devices ?? []);
+  },
+};
+
+export const console: Step = {
+  name: 'open console',
+  run(creation) {
+    const { init, rootfs, spec } = creation;
+    const master = openConsole(init!.sys, rootfs!, {
+      size: spec.process!.consoleSize,
+      owner: { uid: spec.process!.user.uid },
+    });
+    const sys = localSyscalls();
+    const pidfd = sys.pidfdOpen(init!.pid);
+    try {
+      creation.consoleMaster = sys.pidfdGetfd(pidfd, master);
+    } finally {
+      sys.close(pidfd);
+    }
+  },
+};
+
+export const setHostname: Step = {
+  name: 'set host name',
+  run({ init, spec }) {
+    if (spec.hostname) init!.sys.sethostname(spec.hostname);
+    if (spec.domainname) init!.sys.setdomainname(spec.domainname);
+  },
+};
+
+export const sysctls: Step = {
+  name: 'write sysctls',
+  run({ init, spec }) {
+    writeSysctls(init!.sys, spec.linux!.sysctl!);
+  },
+};
+
+export const readonlyPaths: Step = {
+  name: 'make paths read-only',
+  run({ init, rootfs, spec }) {
+    makePathsReadonly(init!.sys, rootfs!, spec.linux!.readonlyPaths!);
+  },
+};
+
+export const maskedPaths: Step = {
+  name: 'mask paths',
+  run({ init, rootfs, spec }) {
+    maskPaths(init!.sys, rootfs!, spec.linux!.maskedPaths!);
+  },
+};
+
+export const workingDirectory: Step = {
+  name: 'make working directory',
+  run({ init, rootfs, spec }) {
+    const cwd = spec.process!.cwd;
+    if (cwd !== '/') init!.sys.close(rootfs!.makeDirectory(cwd));
+  },
+};
+
+export const readonlyRoot: Step = {
+  name: 'make root read-only',
+  run({ init, rootfs }) {
+    makeRootReadonly(init!.sys, rootfs!);
+  },
+};
+
+export const pivot: Step = {
+  name: 'pivot root',
+  run({ init, rootfs }) {
+    pivotInto(init!.sys, rootfs!);
+  },
+};
+
+export const propagate: Step = {
+  name: 'set root propagation',
+  run({ init, spec }) {
+    propagateRoot(init!.sys, spec.linux!.rootfsPropagation!);
+  },
+};

@@ -1,0 +1,63 @@
+/**
+ * A container is made by a list of steps.
+ *
+ * Each step has a name a person understands ('mount /proc', 'drop capabilities') and does a few
+ * system calls, in the creating process or, through its stub, in the container's init. The list is
+ * data: it can be printed, traced, and interrupted after each step by a test.
+ */
+import { type Cgroup, isTracing, type Stub, span } from '@strata/namespaces';
+import type { Spec } from '../config/spec.ts';
+import type { Rootfs } from '../rootfs/rootfs.ts';
+
+/** What the steps work on. Fields are filled by the step named in the comment. */
+export interface Creation {
+  readonly id: string;
+  readonly spec: Spec;
+  readonly bundle: string;
+  /** Absolute path of the rootfs on the host. */
+  readonly rootfsPath: string;
+  readonly stdio: readonly [number, number, number];
+  readonly keeper: KeeperOptions | undefined;
+  readonly newKeyring: boolean;
+  /** 'create cgroup' */
+  cgroup?: Cgroup;
+  /** 'start launcher': the process that clones the init, and stays as its keeper if asked to. */
+  launcher?: Stub;
+  /** 'create namespaces' */
+  init?: Stub;
+  /** 'open rootfs' */
+  rootfs?: Rootfs;
+  /** 'console': our descriptor of the PTY's master. */
+  consoleMaster?: number;
+  /** 'sync pipe': its read end, in the init. */
+  syncFd?: number;
+  /** 'find program' */
+  executable?: string;
+}
+
+export interface KeeperOptions {
+  /** Gets the init's siginfo_t when it ends. */
+  exitFile: string;
+  /** Our descriptors that the keeper shall hold as its 10, 11, ... */
+  holdFds?: readonly number[];
+}
+
+export interface Step {
+  name: string;
+  run(creation: Creation): void;
+}
+
+/** Runs the steps in order; errors say in which step they happened. */
+export function runSteps(
+  steps: readonly Step[],
+  creation: Creation,
+  afterStep?: (name: string) => void,
+): void {
+  for (const step of steps) {
+    if (creation.init) creation.init.sys.step = step.name;
+    if (creation.launcher) creation.launcher.sys.step = step.name;
+    if (isTracing()) span(step.name, {}, () => step.run(creation));
+    else step.run(creation);
+    afterStep?.(step.name);
+  }
+}

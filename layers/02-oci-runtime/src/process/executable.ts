@@ -1,0 +1,58 @@
+/** Finds the program that args[0] names, as execvp(3) would, from inside the container. */
+import {
+  AT_FDCWD,
+  EACCES,
+  ENOENT,
+  S_IFDIR,
+  S_IFMT,
+  StrataError,
+  type Syscalls,
+} from '@strata/namespaces';
+
+const X_OK = 1;
+const AT_EACCESS = 0x200;
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/**
+ * The path to execute for `name`. The check runs with the credentials the process will have, so that
+ * a missing or forbidden program is reported by create and not after start.
+ *
+ * @throws {StrataError} ENOENT or EACCES in the words that runc's callers know
+ */
+export function findExecutable(sys: Syscalls, name: string, env: readonly string[]): string {
+  if (name.includes('/')) {
+    const errno = whyNot(sys, name);
+    if (errno === 0) return name;
+    throw notFound(name, errno, 'no such file or directory');
+  }
+  const path = env.find((entry) => entry.startsWith('PATH='))?.slice(5) ?? DEFAULT_PATH;
+  let denied = 0;
+  for (const directory of path.split(':')) {
+    const candidate = `${directory === '' ? '.' : directory}/${name}`;
+    const errno = whyNot(sys, candidate);
+    if (errno === 0) return candidate;
+    if (errno === EACCES) denied = EACCES;
+  }
+  throw notFound(name, denied || ENOENT, 'executable file not found in $PATH');
+}
+
+/** 0 where the file can be executed, else the errno that says why it cannot. */
+function whyNot(sys: Syscalls, path: string): number {
+  const result = sys.attempt('faccessat2', AT_FDCWD, path, X_OK, AT_EACCESS);
+  if (result < 0) return -result;
+  return (sys.statx(AT_FDCWD, path).mode & S_IFMT) === S_IFDIR ? EACCES : 0;
+}
+
+function notFound(name: string, errno: number, missing: string): StrataError {
+  const reason = errno === EACCES ? 'permission denied' : missing;
+  return new StrataError(
+    errno === EACCES ? 'EACCES' : 'ENOENT',
+    `exec: ${JSON.stringify(name)}: ${reason}`,
+    {
+      field: 'process.args[0]',
+      errno,
+      path: name,
+      hint: 'the path is looked up inside the rootfs, with the user of process.user',
+    },
+  );
+}

@@ -1,0 +1,72 @@
+/**
+ * The last thing a container's init does as a stub: become the user's program.
+ *
+ *   no_new_privs set      credentials are changed at create; then, at start:
+ *                           seccomp ─ execve
+ *   no_new_privs not set  installing a filter needs CAP_SYS_ADMIN, so all waits for start:
+ *                           seccomp ─ credentials ─ execve
+ *
+ * The program lies in the mailbox until somebody starts it, which may be another process than the
+ * one that created the container. From the filter on nothing but the listed calls is made, because
+ * the profile may forbid anything else, the stub's own futex(2) included.
+ *
+ * If execve fails, the stub writes a byte to the sync pipe and exits. If it succeeds, the pipe
+ * closes by itself: both its ends are close-on-exec.
+ */
+import {
+  compileSeccomp,
+  type Operation,
+  SECCOMP_SET_MODE_FILTER,
+  StrataError,
+  socketFilterProgram,
+  stringVector,
+} from '@strata/namespaces';
+import type { LinuxSeccomp, SpecProcess } from '../config/spec.ts';
+
+export interface FinalProgramOptions {
+  process: SpecProcess;
+  executable: string;
+  seccomp: LinuxSeccomp | undefined;
+  /** Calls that have to follow the filter; empty when they have been made already. */
+  credentials: readonly Operation[];
+  /** Descriptor in the init that tells of a failed execve. */
+  syncFd: number;
+}
+
+/** The operations, in order. The one named `execve` has no result if it succeeds. */
+export function finalProgram(options: FinalProgramOptions): Operation[] {
+  const { process, executable, seccomp, credentials, syncFd } = options;
+  const argv = stringVector(process.args ?? []);
+  const env = stringVector(process.env ?? []);
+  return [
+    ...(seccomp ? [seccompOperation(seccomp)] : []),
+    ...credentials,
+    { name: 'execve', args: [executable, argv, env], goOn: true },
+    { name: 'write', args: [syncFd, 'E', 1], goOn: true },
+    { name: 'exit_group', args: [127], goOn: true },
+  ];
+}
+
+function seccompOperation(seccomp: LinuxSeccomp): Operation {
+  if (seccomp.listenerPath) {
+    const field = 'linux.seccomp.listenerPath';
+    throw new StrataError('ENOTSUP', `${field}: seccomp agents are not supported yet`, { field });
+  }
+  const { program, flags } = compiled(seccomp);
+  return { name: 'seccomp', args: [SECCOMP_SET_MODE_FILTER, flags, socketFilterProgram(program)] };
+}
+
+/** Compiling takes milliseconds and profiles repeat: the last few are kept, by their text. */
+const cache = new Map<string, ReturnType<typeof compileSeccomp>>();
+const CACHE_ENTRIES = 16;
+
+function compiled(seccomp: LinuxSeccomp): ReturnType<typeof compileSeccomp> {
+  const key = JSON.stringify(seccomp);
+  let program = cache.get(key);
+  if (program === undefined) {
+    program = compileSeccomp(seccomp);
+    if (cache.size >= CACHE_ENTRIES) cache.delete(cache.keys().next().value!);
+    cache.set(key, program);
+  }
+  return program;
+}

@@ -1,0 +1,60 @@
+/**
+ * The container's terminal: a PTY pair of the container's own devpts.
+ *
+ *   master ──▶ whoever runs the container (console socket, keeper)
+ *   slave  ──▶ stdin, stdout, stderr, the controlling terminal, and /dev/console
+ *
+ * The slave is opened from the master with TIOCGPTPEER, not by the name /dev/pts/N, which the image
+ * could have swapped (CVE-2025-52565).
+ *
+ * @see pty(7), ioctl_tty(2), runtime-spec config.md#process (terminal, consoleSize)
+ */
+import {
+  AT_EMPTY_PATH,
+  O_NOCTTY,
+  O_RDWR,
+  OPEN_TREE_CLONE,
+  type Syscalls,
+  TIOCGPTPEER,
+  TIOCSCTTY,
+  TIOCSPTLCK,
+  TIOCSWINSZ,
+} from '@strata/namespaces';
+import type { Rootfs } from './rootfs.ts';
+
+export interface ConsoleOptions {
+  size?: { width: number; height: number } | undefined;
+  owner: { uid: number };
+}
+
+/** Makes the pair and the slave the process's standard streams; returns the master's descriptor. */
+export function openConsole(sys: Syscalls, rootfs: Rootfs, options: ConsoleOptions): number {
+  const { master, slave } = openPair(sys, rootfs, options);
+  const place = rootfs.makeFile('/dev/console');
+  sys.moveMount(sys.openTree(slave, '', OPEN_TREE_CLONE | AT_EMPTY_PATH), place);
+  adoptTerminal(sys, slave);
+  return master;
+}
+
+/** A new pair of the devpts mounted in the container. */
+export function openPair(
+  sys: Syscalls,
+  rootfs: Rootfs,
+  options: ConsoleOptions,
+): { master: number; slave: number } {
+  const master = rootfs.open('/dev/pts/ptmx', O_RDWR | O_NOCTTY);
+  sys.ioctl(master, TIOCSPTLCK, new Uint8Array(4));
+  const slave = sys.ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY);
+  if (options.size) {
+    const size = Uint16Array.of(options.size.height, options.size.width, 0, 0);
+    sys.ioctl(master, TIOCSWINSZ, new Uint8Array(size.buffer));
+  }
+  if (options.owner.uid !== 0) sys.fchown(slave, { uid: options.owner.uid, gid: -1 });
+  return { master, slave };
+}
+
+/** Makes a terminal the caller's standard streams and its controlling terminal (after setsid). */
+export function adoptTerminal(sys: Syscalls, slave: number): void {
+  sys.ioctl(slave, TIOCSCTTY, 0);
+  for (const fd of [0, 1, 2]) sys.dup3(slave, fd);
+}

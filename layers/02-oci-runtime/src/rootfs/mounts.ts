@@ -1,0 +1,185 @@
+/**
+ * The spec's `mounts`, each made detached and then moved onto a descriptor of its destination.
+ *
+ *   file system:  fsopen ─ fsconfig… ─ fsmount ─┐
+ *   bind:         open_tree(clone) ─────────────┤─ mount_setattr ─ move_mount ─▶ opened destination
+ *   cgroup (v1):  tmpfs, then one per hierarchy ┘
+ *
+ * @see runtime-spec config.md#mounts, fsopen(2), open_tree(2)
+ */
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_RECURSIVE,
+  detectCgroups,
+  OPEN_TREE_CLONE,
+  parseMountOptions,
+  S_IFDIR,
+  S_IFMT,
+  StrataError,
+  type Syscalls,
+} from '@strata/namespaces';
+import type { Mount } from '../config/spec.ts';
+import type { Rootfs } from './rootfs.ts';
+
+type MountOptions = ReturnType<typeof parseMountOptions>;
+
+export interface MountContext {
+  sys: Syscalls;
+  rootfs: Rootfs;
+  /** Directory that relative sources start from. */
+  bundle: string;
+  /** The container's cgroup, by v1 hierarchy name (or '' for v2): path within the hierarchy. */
+  cgroupPaths: Readonly<Record<string, string>>;
+  hasCgroupNamespace: boolean;
+}
+
+/** Carries out one entry of `mounts`; `field` names it in errors. */
+export function performMount(context: MountContext, mount: Mount, field: string): void {
+  const options = parseMountOptions(mount.options ?? []);
+  refuseUnsupported(mount, options, field);
+  if (mount.type === 'cgroup') {
+    mountCgroups(context, mount, options);
+  } else if (options.bind || mount.type === 'bind') {
+    bind(context, mount, options);
+  } else {
+    const fd = newFileSystem(context.sys, mount, options);
+    place(context, fd, { destination: mount.destination, isDirectory: true, options });
+  }
+}
+
+function refuseUnsupported(mount: Mount, options: MountOptions, field: string): void {
+  if (mount.uidMappings || mount.gidMappings || options.idmap) {
+    throw new StrataError('ENOTSUP', `${field}: id-mapped mounts are not supported yet`, { field });
+  }
+  if (options.tmpcopyup) {
+    throw new StrataError('ENOTSUP', `${field}: option tmpcopyup is not supported yet`, { field });
+  }
+}
+
+/** Longest value fsconfig(2) takes for a string. */
+const FSCONFIG_LIMIT = 255;
+
+function newFileSystem(sys: Syscalls, mount: Mount, options: MountOptions): number {
+  const type = mount.type ?? 'none';
+  const context = sys.fsopen(type);
+  if (mount.source) sys.fsconfigSet(context, 'source', mount.source);
+  for (const option of options.data) {
+    for (const [key, value] of parameters(type, option)) {
+      if (value !== undefined && value.length > FSCONFIG_LIMIT) {
+        const details = { path: mount.destination };
+        throw new StrataError('EINVAL', `mount option ${key} is longer than 255 bytes`, details);
+      }
+      sys.fsconfigSet(context, key, value);
+    }
+  }
+  sys.fsconfigCreate(context);
+  const fd = sys.fsmount(context, options.attrSet);
+  sys.close(context);
+  return fd;
+}
+
+/** `key=value` as fsconfig parameters; overlay's list of lower directories becomes one each. */
+function* parameters(type: string, option: string): Generator<[string, string | undefined]> {
+  const equals = option.indexOf('=');
+  const key = equals < 0 ? option : option.slice(0, equals);
+  const value = equals < 0 ? undefined : option.slice(equals + 1);
+  if (type === 'overlay' && key === 'lowerdir' && value !== undefined) {
+    for (const directory of value.split(':')) yield ['lowerdir+', directory];
+  } else {
+    yield [key, value];
+  }
+}
+
+function bind(context: MountContext, mount: Mount, options: MountOptions): void {
+  const { sys, bundle } = context;
+  const source = mount.source ?? '';
+  const path = source.startsWith('/') ? source : `${bundle}/${source}`;
+  const recursive = options.recursiveBind ? AT_RECURSIVE : 0;
+  const fd = sys.openTree(AT_FDCWD, path, OPEN_TREE_CLONE | recursive);
+  if (options.attrSet !== 0 || options.attrClear !== 0) {
+    sys.mountSetattr(fd, { set: options.attrSet, clear: options.attrClear });
+  }
+  const isDirectory = (sys.statx(fd, '', AT_EMPTY_PATH).mode & S_IFMT) === S_IFDIR;
+  place(context, fd, { destination: mount.destination, isDirectory, options });
+}
+
+/** Opens the destination inside the rootfs, creating it where it is missing, and mounts on it. */
+function place(
+  context: MountContext,
+  fd: number,
+  where: { destination: string; isDirectory: boolean; options: MountOptions },
+): void {
+  const { sys, rootfs } = context;
+  const { destination, isDirectory, options } = where;
+  const target = isDirectory ? rootfs.makeDirectory(destination) : rootfs.makeFile(destination);
+  sys.moveMount(fd, target);
+  if (options.recursiveSet !== 0 || options.recursiveClear !== 0) {
+    const attributes = { set: options.recursiveSet, clear: options.recursiveClear };
+    sys.mountSetattr(fd, attributes, AT_RECURSIVE);
+  }
+  for (const propagation of options.propagation) applyPropagation(sys, fd, propagation);
+}
+
+const MS_REC = 16384;
+
+function applyPropagation(sys: Syscalls, fd: number, propagation: number): void {
+  const recursive = (propagation & MS_REC) !== 0 ? AT_RECURSIVE : 0;
+  sys.mountSetattr(fd, { propagation: propagation & ~MS_REC }, recursive);
+}
+
+/**
+ * type=cgroup: on v2 one mount; on v1 (and hybrid) a tmpfs with every hierarchy below, showing only
+ * the container's own part: by the cgroup namespace, or by a bind mount of its directory.
+ */
+function mountCgroups(context: MountContext, mount: Mount, options: MountOptions): void {
+  const { sys } = context;
+  const layout = detectCgroups();
+  const { destination } = mount;
+  if (layout.mode === 'v2') {
+    const fd = newFileSystem(sys, { ...mount, type: 'cgroup2', source: 'cgroup' }, options);
+    place(context, fd, { destination, isDirectory: true, options });
+    return;
+  }
+  const inner = { ...options, data: [], propagation: [] };
+  const tmpfs = { destination, type: 'tmpfs', source: 'tmpfs' };
+  const base = newFileSystem(sys, tmpfs, { ...inner, attrSet: 0, data: ['mode=755'] });
+  place(context, base, { destination, isDirectory: true, options: inner });
+  for (const hierarchy of layout.hierarchies) {
+    const name = hierarchy.mountPoint.slice(hierarchy.mountPoint.lastIndexOf('/') + 1);
+    const fd = openHierarchy(context, hierarchy, inner);
+    if (fd === undefined) continue;
+    place(context, fd, {
+      destination: `${destination}/${name}`,
+      isDirectory: true,
+      options: inner,
+    });
+  }
+  sys.mountSetattr(base, { set: options.attrSet });
+}
+
+interface Hierarchy {
+  key: string;
+  version: 1 | 2;
+  mountPoint: string;
+  /** Mount options that select the hierarchy: controllers, or name=... */
+  options: readonly string[];
+}
+
+function openHierarchy(
+  context: MountContext,
+  hierarchy: Hierarchy,
+  options: MountOptions,
+): number | undefined {
+  const { sys } = context;
+  if (context.hasCgroupNamespace) {
+    const type = hierarchy.version === 2 ? 'cgroup2' : 'cgroup';
+    const mount = { destination: '', type, source: 'cgroup' };
+    return newFileSystem(sys, mount, { ...options, data: [...hierarchy.options] });
+  }
+  const path = context.cgroupPaths[hierarchy.key];
+  if (path === undefined) return undefined;
+  const fd = sys.openTree(AT_FDCWD, path, OPEN_TREE_CLONE);
+  sys.mountSetattr(fd, { set: options.attrSet });
+  return fd;
+}

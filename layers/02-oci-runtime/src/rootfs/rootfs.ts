@@ -1,0 +1,132 @@
+/**
+ * Paths inside a container's root, resolved by the kernel and never as strings.
+ *
+ * The image decides what is in the root: any component may be a symbolic link to /etc on the host,
+ * and a running neighbour that shares a volume may swap one while we look. So every path is opened
+ * with openat2(RESOLVE_IN_ROOT) relative to the root's descriptor: absolute links and `..` stay
+ * inside, magic links are refused, and what was opened is what is mounted on (CVE-2019-19921,
+ * CVE-2021-30465, CVE-2025-31133 are all of the kind check-then-use-the-path).
+ *
+ * @see openat2(2)
+ */
+import {
+  EEXIST,
+  ENOENT,
+  O_CREAT,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
+  S_IFDIR,
+  S_IFMT,
+  StrataError,
+  SyscallError,
+  type Syscalls,
+} from '@strata/namespaces';
+
+const INSIDE = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+/** As many links as the kernel follows in one path. @see path_resolution(7) */
+const LINK_LIMIT = 40;
+
+export class Rootfs {
+  readonly #sys: Syscalls;
+  /** The root directory, in the process that `sys` executes in. */
+  readonly fd: number;
+
+  constructor(sys: Syscalls, fd: number) {
+    this.#sys = sys;
+    this.fd = fd;
+  }
+
+  /** Opens a path inside. @throws {SyscallError} ENOENT, ELOOP, ... */
+  open(path: string, flags = O_PATH): number {
+    return this.#sys.openat2(path, { dirfd: this.fd, flags, resolve: INSIDE });
+  }
+
+  /** As `open`, undefined where nothing is there. */
+  openIfThere(path: string, flags = O_PATH): number | undefined {
+    try {
+      return this.open(path, flags);
+    } catch (error) {
+      if (error instanceof SyscallError && error.errno === ENOENT) return undefined;
+      throw error;
+    }
+  }
+
+  isDirectory(fd: number): boolean {
+    return (this.#sys.statx(fd, '', AT_EMPTY_PATH).mode & S_IFMT) === S_IFDIR;
+  }
+
+  /** Opens a directory, creating it and its parents (0755) where they are missing. */
+  makeDirectory(path: string): number {
+    const there = this.openIfThere(path, O_PATH | O_DIRECTORY);
+    if (there !== undefined) return there;
+    return this.#walk(path, { linksLeft: LINK_LIMIT });
+  }
+
+  /** Opens a file to mount on, creating an empty one and its parents where they are missing. */
+  makeFile(path: string): number {
+    const there = this.openIfThere(path);
+    if (there !== undefined) return there;
+    const slash = path.lastIndexOf('/');
+    const parent = this.makeDirectory(slash <= 0 ? '/' : path.slice(0, slash));
+    const name = path.slice(slash + 1);
+    const flags = O_CREAT | O_NOFOLLOW | O_RDONLY;
+    const fd = this.#sys.openat2(name, { dirfd: parent, flags, mode: 0o644, resolve: INSIDE });
+    this.#sys.close(fd);
+    return this.#sys.openat2(name, { dirfd: parent, flags: O_PATH | O_NOFOLLOW });
+  }
+
+  /** Goes down component by component, making what is missing and following links inside. */
+  #walk(path: string, budget: { linksLeft: number }): number {
+    let current = this.open('/', O_PATH | O_DIRECTORY);
+    let walked = '';
+    for (const name of components(path)) {
+      const prefix = `${walked}/${name}`;
+      let next = this.openIfThere(prefix, O_PATH | O_DIRECTORY);
+      if (next === undefined) {
+        const made = this.#sys.attempt('mkdirat', current, name, 0o755);
+        if (made === -EEXIST) next = this.#behindLink(current, { name, prefix: walked, budget });
+        else if (made < 0) throw this.#sys.failure('mkdirat', -made, [current, prefix, 0o755]);
+        else next = this.#openChild(current, name);
+      }
+      this.#sys.close(current);
+      current = next;
+      walked = prefix;
+    }
+    return current;
+  }
+
+  #openChild(parent: number, name: string): number {
+    return this.#sys.openat2(name, { dirfd: parent, flags: O_PATH | O_DIRECTORY | O_NOFOLLOW });
+  }
+
+  /** A name that exists and yet cannot be opened is a dangling link: makes what it points to. */
+  #behindLink(
+    parent: number,
+    link: { name: string; prefix: string; budget: { linksLeft: number } },
+  ): number {
+    const { name, prefix, budget } = link;
+    if (budget.linksLeft-- === 0) {
+      throw new StrataError('ELOOP', `too many symbolic links below ${prefix}/${name}`, {
+        path: `${prefix}/${name}`,
+      });
+    }
+    const target = this.#sys.readlinkat(parent, name);
+    return this.#walk(target.startsWith('/') ? target : `${prefix}/${target}`, budget);
+  }
+}
+
+const AT_EMPTY_PATH = 0x1000;
+
+/** The components of a path, with `.` gone and `..` taken back, never above the root. */
+function components(path: string): string[] {
+  const result: string[] = [];
+  for (const name of path.split('/')) {
+    if (name === '..') result.pop();
+    else if (name !== '' && name !== '.') result.push(name);
+  }
+  return result;
+}

@@ -1,0 +1,132 @@
+/**
+ * `create`: runs the plan, arms the init with its final program and the keeper with its wait, and
+ * writes the state. Undone in reverse where a step fails; a creator that is killed takes its stubs
+ * with it (parent-death signal), and the record it wrote first lets `delete` find the rest.
+ */
+import { closeSync, statSync } from 'node:fs';
+import { localSyscalls } from '@strata/namespaces';
+import { readBundle } from '../config/read-bundle.ts';
+import type { Spec } from '../config/spec.ts';
+import { namespacesOf } from '../namespaces/namespaces.ts';
+import { createPlan } from '../plan/create-plan.ts';
+import { cgroupPath } from '../plan/creator-steps.ts';
+import { credentialsAtCreate } from '../plan/process-steps.ts';
+import { type Creation, type KeeperOptions, runSteps } from '../plan/step.ts';
+import { sendConsole } from '../process/console-socket.ts';
+import { credentialOperations } from '../process/credentials.ts';
+import { finalProgram } from '../process/final-program.ts';
+import { startKeeping } from './keeping.ts';
+import type { ContainerRecord, StateStore } from './state-store.ts';
+import { identify } from './status.ts';
+
+export interface CreateOptions {
+  id: string;
+  /** Directory with config.json; relative rootfs and bind sources start here. */
+  bundle: string;
+  /** A validated spec; default: the bundle's config.json. */
+  spec?: Spec;
+  /** Our descriptors that become the process's 0, 1 and 2; default: our own. */
+  stdio?: readonly [number, number, number];
+  /** Unix socket that gets the PTY's master (process.terminal). */
+  consoleSocket?: string;
+  /** Makes the init the child of a keeper, which outlives us. */
+  keeper?: KeeperOptions;
+  pidFile?: string;
+  /** Join a new session keyring; default true. */
+  newKeyring?: boolean;
+  /** For tests: called after each step. */
+  afterStep?: (name: string) => void;
+}
+
+export interface Created {
+  record: ContainerRecord;
+  /** Our descriptor of the PTY's master, where nobody else was given it; the caller closes it. */
+  consoleMaster?: number;
+}
+
+export function createContainer(store: StateStore, options: CreateOptions): Created {
+  const { id } = options;
+  const { spec, bundle, rootfs } = readBundle(options.bundle, options.spec);
+  const creation: Creation = {
+    id,
+    spec,
+    bundle,
+    rootfsPath: rootfs,
+    stdio: options.stdio ?? [0, 1, 2],
+    keeper: options.keeper,
+    newKeyring: options.newKeyring ?? true,
+  };
+  const record = newRecord(creation);
+  store.reserve(record);
+  try {
+    runSteps(createPlan(spec), creation, options.afterStep);
+    const master = handOverConsole(creation, options.consoleSocket);
+    complete(store, creation, record);
+    return { record, ...(master !== undefined && { consoleMaster: master }) };
+  } catch (error) {
+    undo(store, creation);
+    throw error;
+  }
+}
+
+function newRecord(creation: Creation): ContainerRecord {
+  const { id, spec, bundle, rootfsPath } = creation;
+  return {
+    ociVersion: spec.ociVersion,
+    id,
+    bundle,
+    rootfs: rootfsPath,
+    created: new Date().toISOString(),
+    annotations: spec.annotations ?? {},
+    owner: process.getuid?.() ?? 0,
+    cgroupPath: cgroupPath(creation),
+    cgroups: {},
+    hasUserNamespace: namespacesOf(spec).has('user'),
+    hasTimeNamespace: namespacesOf(spec).has('time'),
+    hasLateHooks: Boolean(spec.hooks?.poststart?.length || spec.hooks?.poststop?.length),
+  };
+}
+
+function handOverConsole(creation: Creation, socket: string | undefined): number | undefined {
+  const master = creation.consoleMaster;
+  if (master === undefined || socket === undefined) return master;
+  sendConsole(socket, master);
+  closeSync(master);
+  delete creation.consoleMaster;
+  return undefined;
+}
+
+/** From here on the container stands on its own. */
+function complete(store: StateStore, creation: Creation, record: ContainerRecord): void {
+  const { init, launcher, cgroup, keeper, spec, syncFd } = creation;
+  const program = finalProgram({
+    process: spec.process!,
+    executable: creation.executable!,
+    seccomp: spec.linux?.seccomp,
+    credentials: credentialsAtCreate(spec)
+      ? []
+      : credentialOperations(spec.process!, { canSetGroups: true }),
+    syncFd: syncFd! + 1,
+  });
+  const executable = statSync(`/proc/${init!.pid}/exe`);
+  record.cgroups = { ...cgroup?.paths };
+  record.init = identify(init!.pid);
+  record.stub = { device: executable.dev, inode: executable.ino };
+  record.syncFd = syncFd!;
+  record.finalCalls = program.map(({ name }) => name);
+  if (keeper) record.keeper = identify(launcher!.pid);
+  store.write(record);
+  init!.sys.setParentDeathSignal(0);
+  init!.prepare(program);
+  if (keeper) startKeeping(launcher!, { init: init!, master: creation.consoleMaster });
+  else launcher!.exit();
+  init!.detach();
+}
+
+function undo(store: StateStore, creation: Creation): void {
+  creation.init?.[Symbol.dispose]();
+  creation.launcher?.[Symbol.dispose]();
+  if (creation.consoleMaster !== undefined) localSyscalls().close(creation.consoleMaster);
+  creation.cgroup?.delete();
+  store.remove(creation.id);
+}

@@ -1,0 +1,238 @@
+/**
+ * `exec`: another process in a running container.
+ *
+ *   joiner stub ── setns(pidfd of the init, all its namespaces) ── clone ──▶ process
+ *        │                                                                    │
+ *        └── keeper, or gone                       cgroup, limits, user, seccomp, execve
+ *
+ * The joiner makes itself non-dumpable before it joins: a process of the container must not be able
+ * to open its descriptors (CVE-2016-9962).
+ *
+ * @see setns(2) on pidfds
+ */
+import { closeSync, openSync } from 'node:fs';
+import {
+  Cgroup,
+  CLONE_NEWCGROUP,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWTIME,
+  CLONE_NEWUSER,
+  CLONE_NEWUTS,
+  CLONE_PARENT,
+  localSyscalls,
+  O_DIRECTORY,
+  O_PATH,
+  SIGKILL,
+  StrataError,
+  Stub,
+  type SyscallName,
+  startArmedStub,
+  syscallSpans,
+} from '@strata/namespaces';
+import { readBundle } from '../config/read-bundle.ts';
+import type { SpecProcess } from '../config/spec.ts';
+import { EXIT_FILE_FD, FIRST_HELD_FD } from '../plan/creator-steps.ts';
+import {
+  attributes,
+  changeDirectory,
+  closeDescriptors,
+  credentials,
+  credentialsAtCreate,
+  findProgram,
+  limits,
+} from '../plan/process-steps.ts';
+import { type Creation, type KeeperOptions, runSteps, type Step } from '../plan/step.ts';
+import { sendConsole } from '../process/console-socket.ts';
+import { credentialOperations } from '../process/credentials.ts';
+import { finalProgram } from '../process/final-program.ts';
+import { adoptTerminal, openPair } from '../rootfs/console.ts';
+import { Rootfs } from '../rootfs/rootfs.ts';
+import { startKeeping } from './keeping.ts';
+import { openProcess } from './signal.ts';
+import type { ContainerRecord } from './state-store.ts';
+import { identify } from './status.ts';
+
+export interface ExecOptions {
+  id: string;
+  /** The process; its seccomp filter and namespaces are those of the container. */
+  process: SpecProcess;
+  stdio?: readonly [number, number, number];
+  consoleSocket?: string;
+  keeper?: KeeperOptions;
+}
+
+export interface Executed {
+  pid: number;
+  startTime: number;
+  keeperPid?: number;
+  keeperStartTime?: number;
+  consoleMaster?: number;
+}
+
+export function execInContainer(record: ContainerRecord, options: ExecOptions): Executed {
+  const { spec: containerSpec } = readBundle(record.bundle);
+  const spec = { ...containerSpec, process: options.process };
+  const creation: Creation = {
+    id: record.id,
+    spec,
+    bundle: record.bundle,
+    rootfsPath: record.rootfs,
+    stdio: options.stdio ?? [0, 1, 2],
+    keeper: options.keeper,
+    newKeyring: false,
+  };
+  try {
+    runSteps(execPlan(record, options.process, credentialsAtCreate(spec)), creation);
+    if (creation.consoleMaster !== undefined && options.consoleSocket) {
+      sendConsole(options.consoleSocket, creation.consoleMaster);
+      closeSync(creation.consoleMaster);
+      delete creation.consoleMaster;
+    }
+    return launch(creation);
+  } catch (error) {
+    creation.init?.[Symbol.dispose]();
+    creation.launcher?.[Symbol.dispose]();
+    if (creation.consoleMaster !== undefined) localSyscalls().close(creation.consoleMaster);
+    throw error;
+  }
+}
+
+function execPlan(record: ContainerRecord, process: SpecProcess, changeUserNow: boolean): Step[] {
+  return [
+    joinContainer(record),
+    cloneInside(record),
+    ...(process.terminal ? [openTerminal] : []),
+    closeDescriptors,
+    ...(process.rlimits?.length ? [limits] : []),
+    attributes,
+    ...(changeUserNow ? [credentials] : []),
+    changeDirectory,
+    findProgram,
+  ];
+}
+
+/** The namespaces of the container that differ from ours; joining our own would be refused. */
+const ALL_NAMESPACES =
+  CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+function joinContainer(record: ContainerRecord): Step {
+  return {
+    name: 'join namespaces',
+    run(creation) {
+      const { keeper, id } = creation;
+      const pidfd = openProcess(record.init);
+      if (pidfd === undefined) {
+        throw new StrataError('NOT_RUNNING', `container ${record.id} is not running`);
+      }
+      const exitFd = keeper && openSync(keeper.exitFile, 'w', 0o600);
+      const descriptors = new Map([[JOIN_FD, pidfd]]);
+      if (exitFd !== undefined) descriptors.set(EXIT_FILE_FD, exitFd);
+      keeper?.holdFds?.forEach((fd, index) => {
+        descriptors.set(FIRST_HELD_FD + index, fd);
+      });
+      try {
+        creation.launcher = Stub.spawn({
+          stdio: creation.stdio,
+          descriptors,
+          title: `strata: keeper ${id}`,
+          listener: syscallSpans('keeper'),
+        });
+      } finally {
+        localSyscalls().close(pidfd);
+        if (exitFd !== undefined) closeSync(exitFd);
+      }
+      const { sys } = creation.launcher;
+      sys.setParentDeathSignal(SIGKILL);
+      sys.setDumpable(false);
+      joinAll(creation, record);
+      sys.close(JOIN_FD);
+    },
+  };
+}
+
+/** Where the joiner finds the pidfd of the container's init. */
+const JOIN_FD = 5;
+
+function joinAll(creation: Creation, record: ContainerRecord): void {
+  const { sys } = creation.launcher!;
+  if (record.hasUserNamespace) sys.setns(JOIN_FD, CLONE_NEWUSER);
+  sys.setns(JOIN_FD, ALL_NAMESPACES);
+  if (record.hasTimeNamespace) sys.setns(JOIN_FD, CLONE_NEWTIME);
+  if (record.hasUserNamespace) {
+    sys.setresgid(0);
+    sys.setresuid(0);
+  }
+}
+
+function cloneInside(record: ContainerRecord): Step {
+  return {
+    name: 'clone into the container',
+    run(creation) {
+      const { launcher, keeper } = creation;
+      creation.init = launcher!.clone({ flags: keeper ? 0 : CLONE_PARENT });
+      const { sys, pid } = creation.init;
+      sys.setParentDeathSignal(SIGKILL);
+      if (Object.keys(record.cgroups).length > 0) Cgroup.open(record.cgroups).attach(pid);
+      sys.setDumpable(false);
+      sys.setsid();
+    },
+  };
+}
+
+const openTerminal: Step = {
+  name: 'open console',
+  run(creation) {
+    const { init, spec } = creation;
+    const { sys } = init!;
+    const rootfs = new Rootfs(sys, sys.openat2('/', { flags: O_PATH | O_DIRECTORY }));
+    const { master, slave } = openPair(sys, rootfs, {
+      size: spec.process!.consoleSize,
+      owner: { uid: spec.process!.user.uid },
+    });
+    adoptTerminal(sys, slave);
+    const host = localSyscalls();
+    const pidfd = host.pidfdOpen(init!.pid);
+    try {
+      creation.consoleMaster = host.pidfdGetfd(pidfd, master);
+    } finally {
+      host.close(pidfd);
+    }
+  },
+};
+
+/** Arms the process, sets the keeper to wait for it, and starts it. */
+function launch(creation: Creation): Executed {
+  const { init, launcher, keeper, spec, syncFd } = creation;
+  const program = finalProgram({
+    process: spec.process!,
+    executable: creation.executable!,
+    seccomp: spec.linux?.seccomp,
+    credentials: credentialsAtCreate(spec)
+      ? []
+      : credentialOperations(spec.process!, { canSetGroups: true }),
+    syncFd: syncFd! + 1,
+  });
+  const identity = identify(init!.pid);
+  const keeperIdentity = keeper && identify(launcher!.pid);
+  init!.sys.setParentDeathSignal(0);
+  init!.prepare(program);
+  if (keeper) startKeeping(launcher!, { init: init!, master: creation.consoleMaster });
+  else launcher!.exit();
+  const calls = program.map(({ name }) => name as SyscallName);
+  try {
+    startArmedStub({ pid: init!.pid, syncFd: syncFd!, calls });
+  } finally {
+    init!.detach();
+  }
+  return {
+    ...identity,
+    ...(keeperIdentity && {
+      keeperPid: keeperIdentity.pid,
+      keeperStartTime: keeperIdentity.startTime,
+    }),
+    ...(creation.consoleMaster !== undefined && { consoleMaster: creation.consoleMaster }),
+  };
+}

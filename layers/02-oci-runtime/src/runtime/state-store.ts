@@ -1,0 +1,127 @@
+/**
+ * What the runtime knows of its containers, in files that survive it.
+ *
+ *   <root>/                 0700
+ *     <id>/                 one container; mkdir(2) is the lock on the name
+ *       state.json          ContainerRecord, replaced atomically
+ *
+ * The record is written before anything is made (status `creating`, with the cgroup it will use), so
+ * that a creation killed half-way can be undone by whoever comes next.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { EEXIST, ENOENT, errnoOf, StrataError } from '@strata/namespaces';
+
+export interface ProcessIdentity {
+  pid: number;
+  /** Field 22 of /proc/PID/stat: with the pid, it identifies a process for good. */
+  startTime: number;
+}
+
+export interface ContainerRecord {
+  ociVersion: string;
+  id: string;
+  bundle: string;
+  rootfs: string;
+  /** RFC 3339, UTC. */
+  created: string;
+  annotations: Record<string, string>;
+  /** Uid of the creator. */
+  owner: number;
+  cgroupPath: string;
+  /** The container's directories, by hierarchy; empty until the cgroup is made. */
+  cgroups: Record<string, string>;
+  /** Set when creation is complete. */
+  init?: ProcessIdentity;
+  keeper?: ProcessIdentity;
+  /** Inode of the stub executable: the init runs it until it is started. */
+  stub?: { device: number; inode: number };
+  syncFd?: number;
+  /** The calls of the init's final program. */
+  finalCalls?: string[];
+  hasUserNamespace: boolean;
+  hasTimeNamespace: boolean;
+  /** Whether poststart or poststop hooks are to be read from the bundle. */
+  hasLateHooks: boolean;
+}
+
+const ID = /^[A-Za-z0-9_.+-]{1,1024}$/;
+
+/** Throws unless the id is a plain file name of the characters runc allows. */
+export function validateId(id: string): void {
+  if (ID.test(id) && id !== '.' && id !== '..') return;
+  throw new StrataError('INVALID_ID', `invalid container id ${JSON.stringify(id)}`, {
+    hint: 'use letters, digits and _ + - . (not . or .. alone), at most 1024',
+  });
+}
+
+export class StateStore {
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  directory(id: string): string {
+    validateId(id);
+    return `${this.#root}/${id}`;
+  }
+
+  /** Takes the name. @throws {StrataError} ALREADY_EXISTS */
+  reserve(record: ContainerRecord): void {
+    const directory = this.directory(record.id);
+    try {
+      mkdirSync(directory, { mode: 0o700 });
+    } catch (error) {
+      if (errnoOf(error) === EEXIST) {
+        throw new StrataError('ALREADY_EXISTS', `container ${record.id} exists already`, {
+          path: directory,
+          hint: 'choose another id, or delete the container first',
+        });
+      }
+      if (errnoOf(error) !== ENOENT) throw error;
+      mkdirSync(this.#root, { recursive: true, mode: 0o700 });
+      mkdirSync(directory, { mode: 0o700 });
+    }
+    this.write(record);
+  }
+
+  write(record: ContainerRecord): void {
+    const path = `${this.directory(record.id)}/state.json`;
+    writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  }
+
+  /** @throws {StrataError} NOT_FOUND */
+  read(id: string): ContainerRecord {
+    const path = `${this.directory(id)}/state.json`;
+    let text: string;
+    try {
+      text = readFileSync(path, 'utf8');
+    } catch (cause) {
+      if (errnoOf(cause) !== ENOENT) throw cause;
+      throw new StrataError('NOT_FOUND', `container ${id} does not exist`, { path, cause });
+    }
+    try {
+      return JSON.parse(text) as ContainerRecord;
+    } catch (cause) {
+      throw new StrataError('CORRUPT_STATE', `cannot parse the state of container ${id}`, {
+        path,
+        cause,
+        hint: 'delete the container with --force',
+      });
+    }
+  }
+
+  remove(id: string): void {
+    rmSync(this.directory(id), { recursive: true, force: true });
+  }
+
+  ids(): string[] {
+    try {
+      return readdirSync(this.#root).filter((name) => ID.test(name));
+    } catch (error) {
+      if (errnoOf(error) === ENOENT) return [];
+      throw error;
+    }
+  }
+}
