@@ -1,0 +1,179 @@
+/**
+ * A ttrpc client: one connection, many calls at once.
+ *
+ *   const client = await TtrpcClient.connect('/run/strata/shim/shim.sock');
+ *   const state = await client.call(taskMethod('State', StateRequest, StateResponse), { id });
+ *
+ * The current span travels as `traceparent` in the request's metadata.
+ */
+import { once } from 'node:events';
+import { connect as connectSocket, type Socket } from 'node:net';
+import { currentTraceparent, StrataError } from '@strata/namespaces';
+import { Request, Response } from './envelope.ts';
+import {
+  encodeFrame,
+  FLAG_NO_DATA,
+  FLAG_REMOTE_CLOSED,
+  type Frame,
+  FrameReader,
+  TYPE_DATA,
+  TYPE_REQUEST,
+} from './frame.ts';
+import type { Message } from './message.ts';
+import { CODE, errorOfStatus } from './status.ts';
+
+/** What can be called: names and messages. */
+export interface MethodType<Q, A> {
+  service: string;
+  name: string;
+  request: Message<Q>;
+  response: Message<A>;
+}
+
+interface PendingCall {
+  /** A frame of the stream, or the error that ends it. */
+  next(frame: Frame | StrataError): void;
+}
+
+export class TtrpcClient {
+  readonly #socket: Socket;
+  readonly #reader = new FrameReader();
+  readonly #calls = new Map<number, PendingCall>();
+  #nextStreamId = 1;
+  #lost: StrataError | undefined;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    socket.on('error', (cause) => this.#lose('connection to the shim failed', cause));
+    socket.on('close', () => this.#lose('the shim closed the connection'));
+  }
+
+  /** @throws ENOENT or ECONNREFUSED where nobody listens */
+  static async connect(path: string): Promise<TtrpcClient> {
+    const socket = connectSocket(path);
+    await once(socket, 'connect');
+    return new TtrpcClient(socket);
+  }
+
+  get isLost(): boolean {
+    return this.#lost !== undefined;
+  }
+
+  /** Ends the connection; calls under way fail with CONNECTION_LOST. */
+  close(): void {
+    this.#socket.destroy();
+    this.#lose('the connection was closed');
+  }
+
+  /** Keeps the process alive for this connection, or not. */
+  keepAlive(on: boolean): void {
+    if (on) this.#socket.ref();
+    else this.#socket.unref();
+  }
+
+  /**
+   * One request, one answer.
+   * @throws {StrataError} the shim's own, or CONNECTION_LOST
+   */
+  call<Q, A>(
+    method: MethodType<Q, A>,
+    request: Partial<Q>,
+    options: { timeoutMs?: number } = {},
+  ): Promise<A> {
+    return new Promise((resolve, reject) => {
+      const next = (frame: Frame | StrataError): void => {
+        try {
+          if (frame instanceof StrataError) throw frame;
+          resolve(method.response.decode(responsePayload(frame)));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      this.#send(method, request, { next, timeoutMs: options.timeoutMs, flags: 0 });
+    });
+  }
+
+  /** One request, any number of answers. */
+  async *stream<Q, A>(method: MethodType<Q, A>, request: Partial<Q>): AsyncGenerator<A> {
+    const queue: (Frame | StrataError)[] = [];
+    let wake: (() => void) | undefined;
+    const next = (frame: Frame | StrataError): void => {
+      queue.push(frame);
+      wake?.();
+    };
+    const streamId = this.#send(method, request, { next, flags: FLAG_REMOTE_CLOSED });
+    try {
+      for (;;) {
+        const frame = queue.shift();
+        if (!frame) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+          continue;
+        }
+        if (frame instanceof StrataError) throw frame;
+        const isData = frame.type === TYPE_DATA;
+        const hasData = isData && (frame.flags & FLAG_NO_DATA) === 0;
+        if (hasData) yield method.response.decode(frame.data);
+        if (!isData) responsePayload(frame);
+        if (!isData || (frame.flags & FLAG_REMOTE_CLOSED) !== 0) return;
+      }
+    } finally {
+      if (streamId !== undefined) this.#calls.delete(streamId);
+    }
+  }
+
+  #send<Q, A>(
+    method: MethodType<Q, A>,
+    request: Partial<Q>,
+    call: PendingCall & { timeoutMs?: number | undefined; flags: number },
+  ): number | undefined {
+    if (this.#lost) {
+      call.next(this.#lost);
+      return undefined;
+    }
+    const streamId = this.#nextStreamId;
+    this.#nextStreamId += 2;
+    const traceparent = currentTraceparent();
+    const data = Request.encode({
+      service: method.service,
+      method: method.name,
+      payload: method.request.encode(request),
+      timeoutNano: BigInt(Math.round((call.timeoutMs ?? 0) * 1e6)),
+      metadata: traceparent ? [{ key: 'traceparent', value: traceparent }] : [],
+    });
+    this.#calls.set(streamId, call);
+    this.#socket.write(encodeFrame({ streamId, type: TYPE_REQUEST, flags: call.flags, data }));
+    return streamId;
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      for (const frame of this.#reader.push(chunk)) {
+        const call = this.#calls.get(frame.streamId);
+        if (frame.type !== TYPE_DATA) this.#calls.delete(frame.streamId);
+        call?.next(frame);
+      }
+    } catch (cause) {
+      this.#socket.destroy();
+      this.#lose('the shim sent what is not ttrpc', cause);
+    }
+  }
+
+  #lose(message: string, cause?: unknown): void {
+    this.#lost ??= new StrataError('CONNECTION_LOST', message, { cause });
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    for (const call of calls) call.next(this.#lost);
+  }
+}
+
+function responsePayload(frame: Frame): Uint8Array {
+  if (frame.oversized !== undefined) {
+    throw new StrataError('MESSAGE_TOO_LARGE', `answer of ${frame.oversized} bytes`);
+  }
+  const { status, payload } = Response.decode(frame.data);
+  if (status && status.code !== CODE.OK) throw errorOfStatus(status);
+  return payload;
+}
