@@ -17,6 +17,7 @@ export * from './netlink/neighbours.ts';
 export { NetlinkError } from './netlink/netlink-error.ts';
 export { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from './netlink/netlink-socket.ts';
 export * from './netlink/network-namespace.ts';
+export * from './netlink/nftables.ts';
 export * from './netlink/route-netlink.ts';
 export * from './netlink/routes.ts';
 export { type ArmedStub, startArmedStub } from './stub/armed-stub.ts';
