@@ -60,4 +60,5 @@ export const EROFS = 30;
 export const ENOSYS = 38;
 export const ENOTEMPTY = 39;
 export const ELOOP = 40;
+export const ENODATA = 61;
 export const EOPNOTSUPP = 95;

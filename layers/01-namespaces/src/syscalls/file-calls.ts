@@ -1,5 +1,5 @@
 /** Files and descriptors: openat2(2) and its neighbours. Paths are always relative to a directory. */
-import { EAGAIN } from '../errors/errno.ts';
+import { EAGAIN, ENODATA, EOPNOTSUPP } from '../errors/errno.ts';
 import { Caller } from './caller.ts';
 import {
   AT_FDCWD,
@@ -22,6 +22,7 @@ export interface OpenHow {
 
 const OPEN_HOW_BYTES = 24;
 const STATX_BYTES = 256;
+const XATTR_MAX_BYTES = 65_536;
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_MNT_ID = 0x1000;
 
@@ -115,6 +116,57 @@ export class FileCalls extends Caller {
   /** @see chown(2) */
   fchown(fd: number, owner: { uid: number; gid: number }): void {
     this.call('fchown', fd, owner.uid, owner.gid);
+  }
+
+  /** Changes the mode of a path; a symbolic link at its end is followed. @see chmod(2) */
+  fchmodat(dirfd: number, path: string, mode: number): void {
+    this.call('fchmodat', dirfd, path, mode);
+  }
+
+  /** Gives the file `from` one more name, `to`; a symbolic link is linked itself. @see link(2) */
+  linkat(from: { dirfd: number; path: string }, to: { dirfd: number; path: string }): void {
+    this.call('linkat', from.dirfd, from.path, to.dirfd, to.path, 0);
+  }
+
+  /**
+   * Sets the times of last access and modification, in nanoseconds since 1970.
+   * @param path relative to `dirfd`; null for the file that `dirfd` itself refers to
+   * @see utimensat(2)
+   */
+  utimensat(dirfd: number, path: string | null, timeNs: bigint, flags = 0): void {
+    const bytes = new Uint8Array(32);
+    const view = new DataView(bytes.buffer);
+    const nanoseconds = ((timeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+    const seconds = (timeNs - nanoseconds) / 1_000_000_000n;
+    for (const at of [0, 16]) {
+      view.setBigInt64(at, seconds, true);
+      view.setBigInt64(at + 8, nanoseconds, true);
+    }
+    this.call('utimensat', dirfd, path, bytes, flags);
+  }
+
+  /** Sets an extended attribute of an open file. @see setxattr(2) */
+  fsetxattr(fd: number, name: string, value: Uint8Array): void {
+    this.call('fsetxattr', fd, name, value, value.length, 0);
+  }
+
+  /** Sets an extended attribute; a symbolic link gets it itself. @see setxattr(2) */
+  lsetxattr(path: string, name: string, value: Uint8Array): void {
+    this.call('lsetxattr', path, name, value, value.length, 0);
+  }
+
+  /** An extended attribute, or undefined where the file has none of this name. @see getxattr(2) */
+  lgetxattr(path: string, name: string): Uint8Array | undefined {
+    const bytes = new Uint8Array(XATTR_MAX_BYTES);
+    const length = this.attempt('lgetxattr', path, name, new Out(bytes), bytes.length);
+    if (length === -ENODATA || length === -EOPNOTSUPP) return undefined;
+    if (length < 0) throw this.failure('lgetxattr', -length, [path, name]);
+    return bytes.slice(0, length);
+  }
+
+  /** Writes all of a file system's changes to its disk. @see sync(2) */
+  syncfs(fd: number): void {
+    this.call('syncfs', fd);
   }
 
   /**
