@@ -1,0 +1,152 @@
+/**
+ * Bundles the programs: `node scripts/bundle.ts [LAYER ...]`, all layers without an argument.
+ *
+ *   layers/NN-x/src/main.ts ──esbuild──> layers/NN-x/dist/
+ *     strata-x.cjs      turns on V8's compile cache (in dist/cache), then loads main.cjs
+ *     main.cjs          what every command needs
+ *     chunk-HASH.cjs    what `import()` loads, only when it is needed
+ *     sources.sh        tells the launcher (bin/strata-x) when a source is newer than all this
+ *
+ * esbuild splits ES modules only, but Node starts CommonJS 10 ms sooner; so the split modules are
+ * turned into CommonJS afterwards. koffi stays outside: its binary is looked up by path.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join, relative, resolve } from 'node:path';
+import { build, type Plugin, transform } from 'esbuild';
+
+const ROOT = resolve(import.meta.dirname, '..');
+/** Programs that run during a build may still load chunks of the build before it. */
+const KEEP_OLD_CHUNKS_MS = 3_600_000;
+const TARGET = 'node26';
+
+/** Bundles one layer's program into its dist/. */
+export async function bundleLayer(layer: string): Promise<void> {
+  const began = new Date();
+  const dist = join(layer, 'dist');
+  const { outputFiles, metafile } = await build({
+    entryPoints: { main: join(layer, 'src/main.ts') },
+    outdir: dist,
+    absWorkingDir: ROOT,
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    target: TARGET,
+    external: ['koffi'],
+    outExtension: { '.js': '.cjs' },
+    chunkNames: 'chunk-[hash]',
+    plugins: [sourceLocations(dist)],
+    minifySyntax: true,
+    write: false,
+    metafile: true,
+    logLevel: 'warning',
+  });
+  mkdirSync(dist, { recursive: true });
+  for (const { path, text } of outputFiles) replaceFile(path, await commonJs(text));
+  removeOldChunks(dist, new Set(outputFiles.map(({ path }) => basename(path))), began);
+
+  const sources = Object.keys(metafile.inputs).filter((path) => path.startsWith('layers/'));
+  const name = programName(layer);
+  replaceFile(join(dist, 'sources.sh'), staleCheck(dist, sources));
+  const program = join(dist, `${name}.cjs`);
+  replaceFile(program, BOOT);
+  // A source edited while esbuild ran counts as newer than the bundle.
+  utimesSync(program, began, began);
+}
+
+const BOOT = `'use strict';
+require('node:module').enableCompileCache(__dirname + '/cache');
+require('./main.cjs');
+`;
+
+/** Turns a split ES module into CommonJS; `import()` becomes a deferred `require`. */
+async function commonJs(module: string): Promise<string> {
+  const { code } = await transform(module, {
+    format: 'cjs',
+    platform: 'node',
+    target: TARGET,
+    supported: { 'dynamic-import': false },
+    logLevel: 'warning',
+  });
+  return code;
+}
+
+/** Keeps `import.meta.url`, `dirname` and `filename` those of the source, not of the bundle. */
+function sourceLocations(dist: string): Plugin {
+  return {
+    name: 'source-locations',
+    setup({ onLoad }) {
+      onLoad({ filter: /\/layers\/.*\.ts$/ }, ({ path }) => {
+        const text = readFileSync(path, 'utf8');
+        if (!text.includes('import.meta')) return { contents: text, loader: 'ts' };
+        const file = `require('node:path').join(__dirname, ${JSON.stringify(relative(dist, path))})`;
+        const contents = text
+          .replaceAll('import.meta.url', `require('node:url').pathToFileURL(${file}).href`)
+          .replaceAll('import.meta.filename', file)
+          .replaceAll('import.meta.dirname', `require('node:path').dirname(${file})`);
+        const left = /import\.meta\.\w+/.exec(contents)?.[0];
+        if (left) return { errors: [{ text: `the bundle cannot do ${left}`, location: null }] };
+        return { contents, loader: 'ts' };
+      });
+    },
+  };
+}
+
+/** A shell fragment for the launcher, which has set $dist and $bundle. */
+function staleCheck(dist: string, sources: readonly string[]): string {
+  const paths = sources.map((path) => relative(dist, join(ROOT, path))).sort();
+  return `# Written by scripts/bundle.ts: sets stale=yes when a source is newer than the bundle.
+for source in ${paths.join(' ')}; do
+  [ "$dist/$source" -nt "$bundle" ] && stale=yes && break
+done
+`;
+}
+
+/** Old programs, in use or not, must never see half a file. */
+function replaceFile(path: string, text: string): void {
+  const unfinished = `${path}.${process.pid}`;
+  writeFileSync(unfinished, text);
+  renameSync(unfinished, path);
+}
+
+function removeOldChunks(dist: string, current: ReadonlySet<string>, now: Date): void {
+  for (const name of readdirSync(dist)) {
+    if (!name.startsWith('chunk-') || current.has(name)) continue;
+    const path = join(dist, name);
+    if (now.getTime() - statSync(path).mtimeMs > KEEP_OLD_CHUNKS_MS) unlinkSync(path);
+  }
+}
+
+function programName(layer: string): string {
+  const { bin } = JSON.parse(readFileSync(join(layer, 'package.json'), 'utf8'));
+  const [name] = Object.keys(bin);
+  if (name === undefined) throw new Error(`${layer}/package.json names no program in "bin"`);
+  return name;
+}
+
+function allLayers(): string[] {
+  return readdirSync(join(ROOT, 'layers'))
+    .sort()
+    .map((name) => join(ROOT, 'layers', name))
+    .filter((layer) => existsSync(join(layer, 'src/main.ts')));
+}
+
+if (import.meta.main) {
+  const given = process.argv.slice(2).map((layer) => resolve(layer));
+  const results = await Promise.allSettled((given.length ? given : allLayers()).map(bundleLayer));
+  // esbuild has printed the errors already.
+  if (results.some(({ status }) => status === 'rejected')) process.exitCode = 1;
+  for (const result of results) {
+    if (result.status === 'rejected' && !result.reason?.errors) throw result.reason;
+  }
+}
