@@ -82,6 +82,7 @@ rooted('two pods on one bridge reach each other and the gateway', async () => {
   );
   const shown = inside(two, 'ip', '-br', 'addr').stdout;
   expect(shown).toMatch(/lo\s+UNKNOWN\s+127\.0\.0\.1\/8/);
+  // Up at once, not when the kernel's work queue gets to it.
   expect(shown).toMatch(/eth0@if\d+\s+UP\s+10\.44\.0\.3\/24/);
   for (const [from, to] of [
     [one, '10.44.0.3'],

@@ -16,6 +16,7 @@ for (const [name, value] of Object.entries(constants.errno)) {
 const KERNEL_ONLY: Record<number, string> = {
   11: 'EAGAIN',
   27: 'EFBIG',
+  54: 'EXFULL',
   95: 'EOPNOTSUPP',
   116: 'ESTALE',
   117: 'EUCLEAN',

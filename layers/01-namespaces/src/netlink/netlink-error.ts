@@ -27,7 +27,7 @@ const NLMSGERR_ATTR_MISS_TYPE = 5;
 const HINTS: Record<string, string> = {
   EPERM: 'changing the network needs CAP_NET_ADMIN in the user namespace that owns it',
   EOPNOTSUPP: 'the kernel does not have this link type or option; a module may be missing',
-  ENFILE: 'the namespace has no interface number left',
+  EXFULL: 'a bridge has at most 1023 ports (BR_MAX_PORTS)',
 };
 
 export class NetlinkError extends StrataError {

@@ -46,11 +46,12 @@ const NETLINK_GET_STRICT_CHK = 12;
 const RECEIVE_BYTES = 16 << 10;
 /** A dump disturbed by changes is repeated this often before its last result is taken. */
 const DUMP_ATTEMPTS = 5;
+/** One for all sockets: what is received is read or copied before anything else can happen. */
+const receiveBuffer = new Out(new Uint8Array(RECEIVE_BYTES));
 
 export class NetlinkSocket implements Disposable {
   readonly #sys: Syscalls;
   readonly #fd: number;
-  readonly #buffer = new Out(new Uint8Array(RECEIVE_BYTES));
   #sequence = 0;
   #closed = false;
 
@@ -214,8 +215,8 @@ export class NetlinkSocket implements Disposable {
 
   /** The next answers, or none where the queue is empty. */
   #receiveMore(): NetlinkMessage[] {
-    const { bytes } = this.#buffer;
-    const args = [this.#fd, this.#buffer, bytes.length, MSG_DONTWAIT | MSG_TRUNC, null, null];
+    const { bytes } = receiveBuffer;
+    const args = [this.#fd, receiveBuffer, bytes.length, MSG_DONTWAIT | MSG_TRUNC, null, null];
     const length = this.#sys.attempt('recvfrom', ...args);
     if (length === -EAGAIN) return [];
     if (length < 0) throw this.#sys.failure('recvfrom', -length, args);

@@ -13,13 +13,14 @@
  */
 import {
   closeSync,
+  constants,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   rmSync,
   unlinkSync,
-  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { isIP } from 'node:net';
@@ -66,13 +67,14 @@ export class AddressStore {
   async reserve(owner: AddressOwner, range: AddressRange): Promise<string> {
     mkdirSync(this.directory, { recursive: true, mode: 0o755 });
     using _lock = await this.#lock();
-    const candidates = range.after(this.#lastReserved());
+    using last = new LastReserved(join(this.directory, LAST_RESERVED));
+    const candidates = range.after(last.address);
     // Round robin makes the first candidate nearly always free; only if not is the list read.
     let taken: ReadonlySet<string> | undefined;
     for (const address of candidates) {
       if (taken?.has(address)) continue;
       if (this.#create(address, owner)) {
-        writeFileSync(join(this.directory, LAST_RESERVED), address, { mode: 0o644 });
+        last.write(address);
         return address;
       }
       taken ??= new Set(readdirSync(this.directory));
@@ -137,12 +139,6 @@ export class AddressStore {
     return { address, containerId, interfaceName };
   }
 
-  #lastReserved(): string | undefined {
-    const path = join(this.directory, LAST_RESERVED);
-    const text = ignoreMissing(() => readFileSync(path, 'utf8'))?.trim();
-    return text !== undefined && isIP(text) === 4 ? text : undefined;
-  }
-
   /** False where somebody has the address. */
   #create(address: string, owner: AddressOwner): boolean {
     const path = join(this.directory, address);
@@ -188,6 +184,35 @@ export class AddressStore {
       throw error;
     }
     return { [Symbol.dispose]: () => sys.close(fd) };
+  }
+}
+
+/**
+ * The file that says where round robin goes on. It is overwritten in place and cut only where it gets
+ * shorter: ext4 writes a file that was truncated to nothing out to the disk when it is closed.
+ */
+class LastReserved implements Disposable {
+  readonly #fd: number;
+  readonly #text: string;
+
+  constructor(path: string) {
+    this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644);
+    this.#text = readFileSync(this.#fd, 'utf8');
+  }
+
+  /** Undefined where there is none, or none that makes sense. */
+  get address(): string | undefined {
+    const text = this.#text.trim();
+    return isIP(text) === 4 ? text : undefined;
+  }
+
+  write(address: string): void {
+    writeSync(this.#fd, address, 0);
+    if (this.#text.length > address.length) ftruncateSync(this.#fd, address.length);
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
   }
 }
 

@@ -106,6 +106,18 @@ export function configurePod(sys: Syscalls, pod: PodEnd, network: Network): void
     }),
     addRoute({ destination: 'default', gateway: network.gateway, link: link.index }),
   );
+  settle(netlink, link.index);
+}
+
+/**
+ * Makes the kernel act on a link's new carrier now. It would within milliseconds to a second, by a
+ * work queue (linkwatch), and until then the bridge drops the pod's packets: a first connection that
+ * loses its ARP request waits another second for the next. Being asked for the link, Linux 6.8 and
+ * later catches up at once (rtnl_getlink calls linkwatch_sync_dev); earlier ones do no worse than
+ * without. Costs 0.1 ms.
+ */
+export function settle(netlink: RouteNetlink, link: number | string): void {
+  netlink.link(link);
 }
 
 /** Runs an action; the one refusal named is as good as success. */

@@ -40,6 +40,7 @@ import {
   ensureGateway,
   macOfAddress,
   type PodEnd,
+  settle,
 } from './bridge.ts';
 import { disableMasquerade, enableMasquerade } from './masquerade.ts';
 import {
@@ -253,6 +254,7 @@ export class Networks implements Disposable {
       span('network.configure', { 'network.address': pod.address }, () =>
         configurePod(sys, pod, network),
       );
+      settle(host, pod.hostInterface);
     } catch (error) {
       await this.#unplug(pod.hostInterface);
       throw error;
