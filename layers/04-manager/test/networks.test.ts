@@ -303,6 +303,16 @@ rooted('with ipMasq, pods reach what is beyond the node, as the node', async () 
   await fixture.networks.attach({ containerId: 'one', netnsFd: pod.fd });
   expect(inside(pod, 'busybox', 'ping', '-c1', '-W3', '192.0.2.2').stdout).toMatch(/ 0% packet/);
   await fixture.networks.detach({ containerId: 'one' });
+
+  // Another process, another subnet: the old rules are replaced, not joined.
+  using changed = fixture.open({ ipMasq: true, subnet: '10.46.0.0/24' });
+  await changed.attach({ containerId: 'two', netnsFd: fixture.pod().fd });
+  const replaced = inside(fixture.host, 'nft', 'list', 'ruleset');
+  if (!replaced.error) {
+    expect(replaced.stdout.match(/masquerade$/gm)).toHaveLength(1);
+    expect(replaced.stdout).toContain('ip saddr 10.46.0.0/24 ip daddr != 10.46.0.0/24');
+  }
+  await changed.detach({ containerId: 'two' });
   await fixture.networks.teardown();
   const rules = inside(fixture.host, 'nft', 'list', 'ruleset');
   if (!rules.error) expect(rules.stdout).toBe('');

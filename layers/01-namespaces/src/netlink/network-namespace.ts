@@ -3,7 +3,7 @@
  *
  * Node has many threads, but a network namespace belongs to a thread, not to a process: setns(2)
  * moves the calling thread alone, and JavaScript never leaves its thread within a synchronous
- * function. So a visit is setns, the work, setns back: about 10 µs, where a helper process costs
+ * function. So a visit is setns, the work, setns back: some tens of µs, where a helper process costs
  * 200. What is created during the visit (sockets above all) stays in the namespace visited.
  *
  *   using pod = NetworkNamespace.create();

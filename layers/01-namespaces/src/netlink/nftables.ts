@@ -12,8 +12,9 @@
  * A rule is a list of expressions for the kernel's small register machine: load a field of the
  * packet into register 1, mask it, compare it (a comparison that fails ends the rule), act.
  *
- * Netlink instead of nft(8): nothing needs to be installed, a transaction takes 0.1 ms where
- * executing nft takes 10, and a mistake comes back as an errno with the message's name.
+ * Netlink instead of nft(8): nothing needs to be installed, a question takes 0.2 ms where executing
+ * nft takes 5 to 7 more, and a mistake comes back as an errno with the message's name. A change costs
+ * the kernel milliseconds either way (RCU).
  *
  * @see https://wiki.nftables.org, nft(8) `--debug=netlink`
  */
@@ -31,6 +32,7 @@ const NFT_MSG_NEWTABLE = 0;
 const NFT_MSG_GETTABLE = 1;
 const NFT_MSG_DELTABLE = 2;
 const NFT_MSG_NEWCHAIN = 3;
+const NFT_MSG_GETCHAIN = 4;
 const NFT_MSG_NEWRULE = 6;
 const NFTA_TABLE_NAME = 1;
 const NFTA_CHAIN_TABLE = 1;
@@ -108,6 +110,12 @@ export class Nftables implements Disposable {
   hasTable(table: NftTable): boolean {
     const body = header(table.family).string(NFTA_TABLE_NAME, table.name);
     const message = request(NFT_MSG_GETTABLE, `find table ${table.name}`, body);
+    return this.#socket.get(message, ENOENT) !== undefined;
+  }
+
+  hasChain({ family, name, chain }: NftTable & { chain: string }): boolean {
+    const body = header(family).string(NFTA_CHAIN_TABLE, name).string(NFTA_CHAIN_NAME, chain);
+    const message = request(NFT_MSG_GETCHAIN, `find chain ${chain}`, body);
     return this.#socket.get(message, ENOENT) !== undefined;
   }
 

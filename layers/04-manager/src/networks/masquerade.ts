@@ -2,11 +2,14 @@
  * The way from pods to the world: forwarding, and the node's own address as the source.
  *
  *   table ip strata_NAME {
- *     chain postrouting {
+ *     chain masquerade_10.88.0.0_16 {
  *       type nat hook postrouting priority srcnat; policy accept;
  *       ip saddr SUBNET ip daddr != SUBNET ip daddr != 224.0.0.0/4 masquerade
  *     }
  *   }
+ *
+ * The chain is named for the subnet: that it exists says that the table is right, and looking costs
+ * 0.1 ms, while replacing a table waits for RCU (6 to 13 ms).
  *
  * Written over netlink (see layer 01's nftables.ts), so no firewall program need be installed. One
  * table a network: to undo it is to delete the table, and no other firewall's rules are touched. A
@@ -34,18 +37,20 @@ const SOURCE_NAT_PRIORITY = 100;
 const MULTICAST = { network: Uint8Array.of(224, 0, 0, 0), prefixLength: 4 };
 
 /**
- * Switches forwarding on and puts the network's table in place, replacing what it held.
+ * Switches forwarding on and puts the network's table in place, replacing one for another subnet.
  * @throws {NetlinkError} EOPNOTSUPP or ENOENT where the kernel has no nftables or no NAT
  */
 export function enableMasquerade(host: NetworkNamespace, network: Network): void {
   host.run(() => enableForwarding());
   using nftables = host.run(() => new Nftables());
   const table = tableOf(network);
-  const chain = { ...table, chain: 'postrouting' };
+  const { address, prefixLength } = network.net;
+  const chain = { ...table, chain: `masquerade_${address}_${prefixLength}` };
+  if (nftables.hasChain(chain)) return;
   const subnet = {
     family: 'ip',
-    network: parseIpAddress(network.net.address),
-    prefixLength: network.net.prefixLength,
+    network: parseIpAddress(address),
+    prefixLength,
   } as const;
   nftables.transact(
     // Create, delete, create: the idiom for "replace, whether or not it is there".
