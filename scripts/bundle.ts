@@ -58,9 +58,11 @@ export async function bundleLayer(layer: string): Promise<void> {
   for (const { path, text } of outputFiles) replaceFile(path, await commonJs(text));
   removeOldChunks(dist, new Set(outputFiles.map(({ path }) => basename(path))), began);
 
-  const sources = Object.keys(metafile.inputs).filter((path) => path.startsWith('layers/'));
+  const sources = Object.keys(metafile.inputs)
+    .filter((path) => !path.startsWith('node_modules/'))
+    .map((path) => relative(dist, resolve(ROOT, path)));
   const name = programName(layer);
-  replaceFile(join(dist, 'sources.sh'), staleCheck(dist, sources));
+  replaceFile(join(dist, 'sources.sh'), staleCheck(sources));
   const program = join(dist, `${name}.cjs`);
   replaceFile(program, BOOT);
   // A source edited while esbuild ran counts as newer than the bundle.
@@ -126,10 +128,9 @@ function sourceLocations(dist: string): Plugin {
 }
 
 /** A shell fragment for the launcher, which has set $dist and $bundle. */
-function staleCheck(dist: string, sources: readonly string[]): string {
-  const paths = sources.map((path) => relative(dist, join(ROOT, path))).sort();
+function staleCheck(sources: readonly string[]): string {
   return `# Written by scripts/bundle.ts: sets stale=yes when a source is newer than the bundle.
-for source in ${paths.join(' ')}; do
+for source in ${sources.toSorted().join(' ')}; do
   [ "$dist/$source" -nt "$bundle" ] && stale=yes && break
 done
 `;

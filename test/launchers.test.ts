@@ -1,0 +1,135 @@
+/** The launchers work however they are executed: no PATH, no stdin, symlinks, any directory. */
+import { spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bundleLayer } from '../scripts/bundle.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const scratch = mkdtempSync(join(tmpdir(), 'strata-launchers-'));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+const layers = readdirSync(join(ROOT, 'layers')).sort();
+const launchers = layers.map((layer) => {
+  const manifest = JSON.parse(readFileSync(join(ROOT, 'layers', layer, 'package.json'), 'utf8'));
+  const [name, path] = Object.entries<string>(manifest.bin)[0]!;
+  const file = join(ROOT, 'layers', layer, path);
+  return { layer, name, file, packageName: manifest.name as string, version: manifest.version };
+});
+
+/** Executes with an empty environment; the shell closes the descriptors named. */
+function execute(file: string, args: string[], options: { cwd?: string; closed?: string } = {}) {
+  const line = `exec "$0" "$@" ${options.closed ?? ''}`;
+  const { status, stdout, stderr } = spawnSync('/bin/sh', ['-c', line, file, ...args], {
+    env: {},
+    cwd: options.cwd ?? '/',
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr };
+}
+
+test('there is one for each layer, and they differ in their names only', () => {
+  expect(launchers).toHaveLength(5);
+  const texts = launchers.map(({ file, name, packageName }) => {
+    expect(statSync(file).mode & 0o111).toBe(0o111);
+    const text = readFileSync(file, 'utf8');
+    expect(text).toContain(`\nname=${name} package=${packageName.replace('@strata/', '')}\n`);
+    return text.replace(/^name=.*$/m, '').replace(`# ${name}:`, '#');
+  });
+  expect(new Set(texts).size).toBe(1);
+});
+
+describe.each(launchers)('$name', ({ name, file, version }) => {
+  const versionLine = new RegExp(`^${name} (version )?${version.replaceAll('.', '\\.')}\n`);
+
+  test('--version and --help with an empty environment', () => {
+    expect(execute(file, ['--version'])).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(versionLine),
+      stderr: '',
+    });
+    const help = execute(file, ['--help']);
+    expect(help.stdout + help.stderr).toContain(name);
+    expect(help.stdout + help.stderr).not.toContain('Error');
+  });
+
+  test('through npm’s link', () => {
+    const linked = join(ROOT, 'node_modules/.bin', name);
+    expect(execute(linked, ['--version']).stdout).toMatch(versionLine);
+  });
+
+  test('through a symlink to a symlink of another name, from another directory', () => {
+    mkdirSync(join(scratch, name, 'deep'), { recursive: true });
+    symlinkSync(file, join(scratch, name, 'deep/first'));
+    symlinkSync('deep/first', join(scratch, name, 'second'));
+    for (const [cwd, path] of [
+      ['/', join(scratch, name, 'second')],
+      [join(scratch, name), './second'],
+      [join(scratch, name, 'deep'), '../second'],
+    ] as const) {
+      expect(execute(path, ['--version'], { cwd }).stdout).toMatch(versionLine);
+    }
+  });
+
+  test('with closed descriptors', () => {
+    expect(execute(file, ['--version'], { closed: '<&-' }).stdout).toMatch(versionLine);
+    expect(execute(file, ['--version'], { closed: '<&- 2>&-' }).stdout).toMatch(versionLine);
+    const symlink = join(scratch, `${name}-closed`);
+    symlinkSync(file, symlink);
+    expect(execute(symlink, ['--version'], { closed: '<&- 2>&-' }).stdout).toMatch(versionLine);
+  });
+});
+
+describe('a copy of the workspace', () => {
+  const root = join(scratch, 'a tree');
+  const layer = join(root, 'layers/01-namespaces');
+  const launcher = join(layer, 'bin/strata-ns');
+  const source = join(layer, 'src/main.ts');
+  const hello = "console.log('program', process.argv.slice(2).join('|'));\n";
+
+  beforeAll(() => {
+    mkdirSync(join(layer, 'src'), { recursive: true });
+    mkdirSync(join(layer, 'bin'));
+    for (const file of ['package.json', 'bin/strata-ns']) {
+      cpSync(join(ROOT, 'layers/01-namespaces', file), join(layer, file));
+    }
+    writeFileSync(source, hello);
+  });
+
+  test('without the pinned Node says what to do', () => {
+    const { status, stderr } = execute(launcher, []);
+    expect(stderr).toMatch(/^strata-ns: the pinned Node is not installed beside .*npm ci/);
+    expect(status).toBe(1);
+  });
+
+  test('runs the source, then the bundle, then the source again once that is newer', async () => {
+    const bin = join(root, `node_modules/node-linux-${process.arch}/bin`);
+    mkdirSync(bin, { recursive: true });
+    symlinkSync(process.execPath, join(bin, 'node'));
+    const args = ['a b', '', '*'];
+    expect(execute(launcher, args).stdout).toBe('program a b||*\n');
+
+    await bundleLayer(layer);
+    const main = join(layer, 'dist/main.cjs');
+    writeFileSync(main, readFileSync(main, 'utf8').replace('program', 'bundled'));
+    expect(execute(launcher, args).stdout).toBe('bundled a b||*\n');
+    expect(existsSync(join(layer, 'dist/cache'))).toBe(true);
+
+    const later = new Date(Date.now() + 2000);
+    utimesSync(source, later, later);
+    expect(execute(launcher, args).stdout).toBe('program a b||*\n');
+  });
+});
