@@ -1,5 +1,11 @@
 /** Layer 02: an OCI runtime. @see https://github.com/opencontainers/runtime-spec */
 
+export { defaultSpec, OCI_VERSION, rootlessSpec } from './config/default-spec.ts';
+export { type Bundle, readBundle } from './config/read-bundle.ts';
+export type * from './config/spec.ts';
+export { parseSpec, validateSpec } from './config/validate.ts';
+export { parseProcess, validateProcess } from './config/validate-process.ts';
+export { type ConfigWarning, configWarnings } from './config/warnings.ts';
 export { FIRST_HELD_FD } from './plan/creator-steps.ts';
 export type { KeeperOptions } from './plan/step.ts';
 export type { CreateOptions } from './runtime/create.ts';

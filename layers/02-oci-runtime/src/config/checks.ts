@@ -19,7 +19,8 @@ export const boolean: Check = (value) =>
 /** Any string the kernel could be given: no NUL byte. */
 export const text: Check = (value) => {
   if (typeof value !== 'string') return expected('a string', value);
-  if (value.includes('\0')) return new Problem(`must not contain a NUL byte, found ${shown(value)}`);
+  if (value.includes('\0'))
+    return new Problem(`must not contain a NUL byte, found ${shown(value)}`);
   return undefined;
 };
 
@@ -98,14 +99,14 @@ export function all(...checks: Check[]): Check {
   };
 }
 
-export function list(element: Check, rule?: Rule<never[]>): Check {
+export function list<T>(element: Check, rule?: Rule<T[]>): Check {
   return (value) => {
     if (!Array.isArray(value)) return expected('a list', value);
     for (let index = 0; index < value.length; index++) {
       const problem = element(value[index]);
       if (problem) return problem.within(index);
     }
-    return rule?.(value as never[]);
+    return rule?.(value as T[]);
   };
 }
 

@@ -1,0 +1,80 @@
+/**
+ * What one part of config.json demands of another, mostly of the namespaces.
+ *
+ * Each rule is an entry of RULES; they run on a spec whose shape is right.
+ *
+ * @see runtime-spec config-linux.md
+ */
+import { statSync } from 'node:fs';
+import type { Rule } from './checks.ts';
+import { problemAt, shown } from './problem.ts';
+import type { LinuxNamespace, NamespaceKind, Spec } from './spec.ts';
+import { namespaceOfSysctl, suspicionOfSysctl } from './sysctl-names.ts';
+
+const namespaceOf = (spec: Spec, type: NamespaceKind): LinuxNamespace | undefined =>
+  spec.linux?.namespaces?.find((namespace) => namespace.type === type);
+
+/** A rule: where `keys` leads to something that is not empty, there must be a namespace of `type`. */
+function needsNamespace(type: NamespaceKind, ...keys: string[]): Rule<Spec> {
+  return (spec) => {
+    let value: unknown = spec;
+    for (const key of keys) value = (value as Record<string, unknown> | undefined)?.[key];
+    if (value === undefined || value === '') return undefined;
+    if (typeof value === 'object' && Object.keys(value as object).length === 0) return undefined;
+    if (namespaceOf(spec, type)) return undefined;
+    return problemAt(keys, `needs a ${type} namespace in linux.namespaces`);
+  };
+}
+
+/** A user namespace that is made maps nobody without these. */
+const newUserNamespaceIsMapped: Rule<Spec> = (spec) => {
+  const user = namespaceOf(spec, 'user');
+  if (!user || user.path) return undefined;
+  for (const key of ['uidMappings', 'gidMappings'] as const) {
+    if (!spec.linux?.[key]?.length) {
+      return problemAt(['linux', key], 'is required for a new user namespace');
+    }
+  }
+  return undefined;
+};
+
+const sysctlsAreNamespaced: Rule<Spec> = (spec) => {
+  for (const [key, value] of Object.entries(spec.linux?.sysctl ?? {})) {
+    const reason = suspicionOfSysctl(key, value) ?? refusalOfSysctl(spec, key);
+    if (reason) return problemAt(['linux', 'sysctl', key], `${reason}, found ${shown(value)}`);
+  }
+  return undefined;
+};
+
+const FILES: Partial<Record<NamespaceKind, string>> = { network: 'net', ipc: 'ipc', uts: 'uts' };
+
+function refusalOfSysctl(spec: Spec, key: string): string | undefined {
+  const type = namespaceOfSysctl(key);
+  if (type === undefined) return 'belongs to the whole machine and cannot be set for a container';
+  const namespace = namespaceOf(spec, type);
+  if (!namespace) return `needs a ${type} namespace in linux.namespaces`;
+  return namespace.path && isOurs(namespace.path, FILES[type] ?? type)
+    ? `the ${type} namespace ${namespace.path} is the host's`
+    : undefined;
+}
+
+/** Whether a path is the namespace that this process is in. A path that is wrong fails when joined. */
+function isOurs(path: string, file: string): boolean {
+  const [theirs, ours] = [path, `/proc/self/ns/${file}`].map((name) =>
+    statSync(name, { throwIfNoEntry: false, bigint: true }),
+  );
+  return theirs !== undefined && theirs.ino === ours?.ino && theirs.dev === ours.dev;
+}
+
+export const RULES: readonly Rule<Spec>[] = [
+  needsNamespace('uts', 'hostname'),
+  needsNamespace('uts', 'domainname'),
+  needsNamespace('user', 'linux', 'uidMappings'),
+  needsNamespace('user', 'linux', 'gidMappings'),
+  newUserNamespaceIsMapped,
+  needsNamespace('time', 'linux', 'timeOffsets'),
+  needsNamespace('network', 'linux', 'netDevices'),
+  needsNamespace('mount', 'linux', 'maskedPaths'),
+  needsNamespace('mount', 'linux', 'readonlyPaths'),
+  sysctlsAreNamespaced,
+];

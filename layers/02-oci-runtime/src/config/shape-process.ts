@@ -1,0 +1,177 @@
+/**
+ * The shape of `process`, and the words it may use.
+ *
+ * @see runtime-spec config.md#process, config.md#linux-process
+ */
+import {
+  absolutePath,
+  all,
+  boolean,
+  type Check,
+  int32,
+  integer,
+  list,
+  nonEmptyText,
+  object,
+  oneOf,
+  type Rule,
+  straightPath,
+  text,
+  textLike,
+  uint32,
+  uint64,
+} from './checks.ts';
+import { Problem, problemAt, shown } from './problem.ts';
+import type { Capabilities, Rlimit, Scheduler, SpecProcess, User } from './spec.ts';
+
+/** @see getrlimit(2) */
+const RESOURCE_LIMITS = [
+  'RLIMIT_AS',
+  'RLIMIT_CORE',
+  'RLIMIT_CPU',
+  'RLIMIT_DATA',
+  'RLIMIT_FSIZE',
+  'RLIMIT_LOCKS',
+  'RLIMIT_MEMLOCK',
+  'RLIMIT_MSGQUEUE',
+  'RLIMIT_NICE',
+  'RLIMIT_NOFILE',
+  'RLIMIT_NPROC',
+  'RLIMIT_RSS',
+  'RLIMIT_RTPRIO',
+  'RLIMIT_RTTIME',
+  'RLIMIT_SIGPENDING',
+  'RLIMIT_STACK',
+];
+
+/** @see sched_setattr(2) */
+const POLICIES = [
+  'SCHED_OTHER',
+  'SCHED_FIFO',
+  'SCHED_RR',
+  'SCHED_BATCH',
+  'SCHED_ISO',
+  'SCHED_IDLE',
+  'SCHED_DEADLINE',
+];
+const SCHEDULER_FLAGS = [
+  'SCHED_FLAG_RESET_ON_FORK',
+  'SCHED_FLAG_RECLAIM',
+  'SCHED_FLAG_DL_OVERRUN',
+  'SCHED_FLAG_KEEP_POLICY',
+  'SCHED_FLAG_KEEP_PARAMS',
+  'SCHED_FLAG_UTIL_CLAMP_MIN',
+  'SCHED_FLAG_UTIL_CLAMP_MAX',
+];
+/** @see ioprio_set(2) */
+const IO_CLASSES = ['IOPRIO_CLASS_RT', 'IOPRIO_CLASS_BE', 'IOPRIO_CLASS_IDLE'];
+
+/** `0-3,7`: as cpuset files and taskset(1) have it. */
+export const numberList: Check = textLike(/^[\d,\s-]*$/, 'a list of numbers such as 0-3,7');
+
+/** NAME=VALUE. */
+const environment: Check = (value) => {
+  const problem = text(value);
+  if (problem) return problem;
+  const equals = (value as string).indexOf('=');
+  if (equals > 0) return undefined;
+  return new Problem(`expected NAME=VALUE, found ${shown(value)}`);
+};
+
+/** Names the kernel does not know are tolerated and left out, as runc does (see warnings.ts). */
+const capability: Check = textLike(/^CAP_[A-Z0-9_]+$/, 'a capability such as CAP_KILL');
+
+const user: Check = object<User>(
+  {
+    uid: uint32,
+    gid: uint32,
+    umask: integer(0, 0o777),
+    additionalGids: list(uint32),
+    username: text,
+  },
+  ['uid', 'gid'],
+);
+
+const capabilities: Check = object<Capabilities>(
+  {
+    bounding: list(capability),
+    effective: list(capability),
+    inheritable: list(capability),
+    permitted: list(capability),
+    ambient: list(capability),
+  },
+  [],
+);
+
+const softWithinHard: Rule<Rlimit> = ({ soft, hard }) =>
+  soft > hard ? problemAt(['soft'], `${soft} is above the hard limit ${hard}`) : undefined;
+
+const rlimit: Check = object<Rlimit>(
+  { type: oneOf(RESOURCE_LIMITS), hard: uint64, soft: uint64 },
+  ['type', 'hard', 'soft'],
+  softWithinHard,
+);
+
+const eachLimitOnce: Rule<Rlimit[]> = (limits) => {
+  const seen = new Set<string>();
+  for (const [index, { type }] of limits.entries()) {
+    if (seen.has(type)) return problemAt([index, 'type'], `${type} is given twice`);
+    seen.add(type);
+  }
+  return undefined;
+};
+
+const scheduler: Check = object<Scheduler>(
+  {
+    policy: oneOf(POLICIES),
+    nice: integer(-20, 19),
+    priority: int32,
+    flags: list(oneOf(SCHEDULER_FLAGS)),
+    runtime: uint64,
+    deadline: uint64,
+    period: uint64,
+  },
+  ['policy'],
+);
+
+const hasProgram: Rule<SpecProcess> = ({ args }) => {
+  if (args === undefined) return problemAt(['args'], 'is required');
+  return args.length === 0
+    ? problemAt(['args'], 'must have at least one entry, the program')
+    : undefined;
+};
+
+/** A process of `config.json` or of `exec --process`. */
+export const process: Check = object<SpecProcess>(
+  {
+    terminal: boolean,
+    consoleSize: object<NonNullable<SpecProcess['consoleSize']>>(
+      { height: integer(0, 0xffff), width: integer(0, 0xffff) },
+      ['height', 'width'],
+    ),
+    user,
+    args: list(text),
+    env: list(environment),
+    cwd: all(nonEmptyText, absolutePath),
+    capabilities,
+    rlimits: list(rlimit, eachLimitOnce),
+    noNewPrivileges: boolean,
+    apparmorProfile: text,
+    oomScoreAdj: integer(-1000, 1000),
+    selinuxLabel: text,
+    scheduler,
+    ioPriority: object<NonNullable<SpecProcess['ioPriority']>>(
+      { class: oneOf(IO_CLASSES), priority: integer(0, 7) },
+      ['class', 'priority'],
+    ),
+    execCPUAffinity: object<NonNullable<SpecProcess['execCPUAffinity']>>(
+      { initial: numberList, final: numberList },
+      [],
+    ),
+  },
+  ['user', 'cwd'],
+  hasProgram,
+);
+
+/** A path of a program on the host. */
+export const programPath: Check = all(absolutePath, straightPath);
