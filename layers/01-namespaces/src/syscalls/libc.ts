@@ -89,11 +89,21 @@ export interface Watch {
   close(): void;
 }
 
-/** Calls `callback` from Node's event loop whenever `fd` is ready. */
+const runMicrotasks = (): void => {};
+
+/**
+ * Calls `callback` from Node's event loop whenever `fd` is ready.
+ *
+ * koffi calls it outside of Node's callback scope, after which nothing runs the promise jobs that
+ * it has queued: they would wait until some other event comes. The immediate is that event.
+ */
 export function watchDescriptor(
   fd: number,
   interest: { readable?: boolean; writable?: boolean; disconnect?: boolean },
   callback: (events: PollEvents) => void,
 ): Watch {
-  return libc().koffi.node.poll(fd, interest, callback);
+  return libc().koffi.node.poll(fd, interest, (events: PollEvents) => {
+    setImmediate(runMicrotasks);
+    callback(events);
+  });
 }
