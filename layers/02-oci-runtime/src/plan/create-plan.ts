@@ -26,6 +26,7 @@ export function createPlan(spec: Spec): Step[] {
   return [
     ...(spec.linux?.cgroupsPath === '' ? [] : [creator.createCgroup]),
     creator.startLauncher,
+    creator.openCgroup,
     creator.createNamespaces,
     ...(hasNew(spec, 'user') ? [creator.mapIds] : []),
     creator.attachToCgroup,

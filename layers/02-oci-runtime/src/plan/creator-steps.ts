@@ -1,10 +1,12 @@
 /** Steps that the creating process does itself, or has its launcher do. */
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
 import {
   Cgroup,
   CLONE_NEWPID,
   CLONE_PARENT,
+  detectCgroups,
   errnoOf,
+  O_WRONLY,
   SIGKILL,
   StrataError,
   Stub,
@@ -83,10 +85,42 @@ export const mapIds: Step = {
   },
 };
 
+/**
+ * On cgroup v1 the init puts itself into its cgroup: writing 0, the caller, to `tasks` moves one
+ * thread and spares the kernel the lock that cgroup.procs takes for a whole process, which waits for
+ * an RCU grace period (milliseconds, once per container). The launcher opens the files, since the
+ * init may be in a user namespace without the right to.
+ *
+ * @see cgroups(7), kernel/cgroup/cgroup.c, cgroup_procs_write_start()
+ */
+export const openCgroup: Step = {
+  name: 'open cgroup',
+  run(creation) {
+    const { cgroup, launcher } = creation;
+    const files = v1TaskFiles(cgroup?.paths);
+    const { sys } = launcher!;
+    creation.taskFds = files.map((path) => sys.openat2(path, { flags: O_WRONLY }));
+  },
+};
+
+function v1TaskFiles(paths: Readonly<Record<string, string>> = {}): string[] {
+  if (detectCgroups().mode === 'v2') return [];
+  return Object.values(paths).flatMap((path) => {
+    const file = `${path}/tasks`;
+    return existsSync(file) ? [file] : [];
+  });
+}
+
 export const attachToCgroup: Step = {
   name: 'attach to cgroup',
-  run({ cgroup, init }) {
-    cgroup?.attach(init!.pid);
+  run({ cgroup, init, launcher, taskFds }) {
+    if (!taskFds || taskFds.length === 0) {
+      cgroup?.attach(init!.pid);
+      return;
+    }
+    const { sys } = init!;
+    for (const fd of taskFds) sys.write(fd, '0');
+    launcher!.sys.closeRange(taskFds[0]!, taskFds.at(-1)!);
   },
 };
 

@@ -6,7 +6,7 @@ import {
   localSyscalls,
 } from '@strata/namespaces';
 import type { Mount } from '../config/spec.ts';
-import { enterTimeNamespace, hasNew, join, type NamespaceType } from '../namespaces/namespaces.ts';
+import { enterTimeNamespace, join, type NamespaceType } from '../namespaces/namespaces.ts';
 import { writeSysctls } from '../process/sysctl.ts';
 import { openConsole } from '../rootfs/console.ts';
 import { makeDevices } from '../rootfs/devices.ts';
@@ -90,13 +90,12 @@ export const enterRootfs: Step = {
 export function mountEntry(mount: Mount, index: number): Step {
   return {
     name: `mount ${mount.destination}`,
-    run({ init, rootfs, bundle, cgroup, spec }) {
+    run({ init, rootfs, bundle, cgroup }) {
       const context = {
         sys: init!.sys,
         rootfs: rootfs!,
         bundle,
         cgroupPaths: cgroup?.paths ?? {},
-        hasCgroupNamespace: hasNew(spec, 'cgroup'),
       };
       performMount(context, mount, `mounts[${index}]`);
     },

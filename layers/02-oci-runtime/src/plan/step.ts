@@ -23,6 +23,8 @@ export interface Creation {
   cgroup?: Cgroup;
   /** 'start launcher': the process that clones the init, and stays as its keeper if asked to. */
   launcher?: Stub;
+  /** 'open cgroup': `tasks` files of cgroup v1, in the launcher and its clone. */
+  taskFds?: readonly number[];
   /** 'create namespaces' */
   init?: Stub;
   /** 'open rootfs' */

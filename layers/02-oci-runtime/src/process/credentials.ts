@@ -55,7 +55,11 @@ export function credentialOperations(
     inheritable: capabilityMask(capabilities?.inheritable ?? []),
   });
   sys.call('prctl', PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  const ambient = capabilityMask(capabilities?.ambient ?? []);
+  // The kernel only takes ambient what is permitted and inheritable; specs of runc 1.1 name more.
+  const ambient =
+    capabilityMask(capabilities?.ambient ?? []) &
+    capabilityMask(capabilities?.permitted ?? []) &
+    capabilityMask(capabilities?.inheritable ?? []);
   for (let number = 0; number <= lastCapability(); number++) {
     if ((ambient & (1n << BigInt(number))) !== 0n) {
       sys.call('prctl', PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0);

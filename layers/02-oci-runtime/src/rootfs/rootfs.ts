@@ -11,7 +11,9 @@
  */
 import {
   EEXIST,
+  ELOOP,
   ENOENT,
+  ENOTDIR,
   O_CREAT,
   O_DIRECTORY,
   O_NOFOLLOW,
@@ -84,35 +86,44 @@ export class Rootfs {
     let current = this.open('/', O_PATH | O_DIRECTORY);
     let walked = '';
     for (const name of components(path)) {
-      const prefix = `${walked}/${name}`;
-      let next = this.openIfThere(prefix, O_PATH | O_DIRECTORY);
-      if (next === undefined) {
-        const made = this.#sys.attempt('mkdirat', current, name, 0o755);
-        if (made === -EEXIST) next = this.#behindLink(current, { name, prefix: walked, budget });
-        else if (made < 0) throw this.#sys.failure('mkdirat', -made, [current, prefix, 0o755]);
-        else next = this.#openChild(current, name);
-      }
+      const next =
+        this.#childDirectory(current, name) ?? this.#linked(current, { name, prefix: walked, budget });
       this.#sys.close(current);
       current = next;
-      walked = prefix;
+      walked = `${walked}/${name}`;
     }
     return current;
   }
 
-  #openChild(parent: number, name: string): number {
-    return this.#sys.openat2(name, { dirfd: parent, flags: O_PATH | O_DIRECTORY | O_NOFOLLOW });
+  /** Opens or makes a directory by its name alone; undefined where the name is a link. */
+  #childDirectory(parent: number, name: string): number | undefined {
+    const flags = O_PATH | O_DIRECTORY | O_NOFOLLOW;
+    for (;;) {
+      try {
+        return this.#sys.openat2(name, { dirfd: parent, flags });
+      } catch (error) {
+        if (!(error instanceof SyscallError)) throw error;
+        // With O_NOFOLLOW and O_DIRECTORY a link is refused with ENOTDIR (open(2)) or ELOOP.
+        if (error.errno === ENOTDIR || error.errno === ELOOP) return undefined;
+        if (error.errno !== ENOENT) throw error;
+      }
+      const made = this.#sys.attempt('mkdirat', parent, name, 0o755);
+      // EEXIST: somebody else was faster; look again at what it is.
+      if (made < 0 && made !== -EEXIST) throw this.#sys.failure('mkdirat', -made, [parent, name]);
+    }
   }
 
-  /** A name that exists and yet cannot be opened is a dangling link: makes what it points to. */
-  #behindLink(
+  /** Follows a link inside the root; makes what a dangling one points to. */
+  #linked(
     parent: number,
     link: { name: string; prefix: string; budget: { linksLeft: number } },
   ): number {
     const { name, prefix, budget } = link;
+    const path = `${prefix}/${name}`;
+    const there = this.openIfThere(path, O_PATH | O_DIRECTORY);
+    if (there !== undefined) return there;
     if (budget.linksLeft-- === 0) {
-      throw new StrataError('ELOOP', `too many symbolic links below ${prefix}/${name}`, {
-        path: `${prefix}/${name}`,
-      });
+      throw new StrataError('ELOOP', `too many symbolic links below ${path}`, { path });
     }
     const target = this.#sys.readlinkat(parent, name);
     return this.#walk(target.startsWith('/') ? target : `${prefix}/${target}`, budget);
