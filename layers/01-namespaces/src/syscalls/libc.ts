@@ -89,13 +89,12 @@ export interface Watch {
   close(): void;
 }
 
-const runMicrotasks = (): void => {};
-
 /**
  * Calls `callback` from Node's event loop whenever `fd` is ready.
  *
- * koffi calls it outside of Node's callback scope, after which nothing runs the promise jobs that
- * it has queued: they would wait until some other event comes. The immediate is that event.
+ * koffi calls it outside of Node's callback scope, which leaves two things to be done here: promise
+ * jobs it queues would wait until some other event comes, so there is one; and an error it throws
+ * would crash V8 later, so it is thrown again where `uncaughtException` sees it.
  */
 export function watchDescriptor(
   fd: number,
@@ -103,7 +102,14 @@ export function watchDescriptor(
   callback: (events: PollEvents) => void,
 ): Watch {
   return libc().koffi.node.poll(fd, interest, (events: PollEvents) => {
-    setImmediate(runMicrotasks);
-    callback(events);
+    let failed: { error: unknown } | undefined;
+    setImmediate(() => {
+      if (failed) throw failed.error;
+    });
+    try {
+      callback(events);
+    } catch (error) {
+      failed = { error };
+    }
   });
 }
