@@ -16,3 +16,6 @@ export {
   Networks,
   type NetworksOptions,
 } from './networks/networks.ts';
+export type * from './containers/container-config.ts';
+export type * from './manager/manager-api.ts';
+export type * from './pods/pod-config.ts';
