@@ -10,7 +10,7 @@ const run = (...args: string[]) =>
   spawnSync(process.execPath, [MAIN, ...args], { env: {}, cwd: '/', encoding: 'utf8' });
 
 test('--version and --help answer without an environment, from any directory', () => {
-  expect(run('--version').stdout).toMatch(/^strata-cri \d+\.\d+\.\d+\n$/);
+  expect(run('--version').stdout).toMatch(/^strata-cri version \d+\.\d+\.\d+\n$/);
   expect(run('serve', '--help').stdout).toContain('--listen <str>');
 });
 

@@ -46,7 +46,7 @@ export function toOciResources(resources: LinuxContainerResources): LinuxResourc
         swap: set(resources.memorySwapLimitInBytes),
       }),
       hugepageLimits: hugepageLimits.length === 0 ? undefined : hugepageLimits,
-      unified: compact(resources.unified),
+      unified: Object.keys(resources.unified).length === 0 ? undefined : resources.unified,
     }) ?? {}
   );
 }
