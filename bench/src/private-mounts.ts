@@ -2,8 +2,8 @@
  * Runs the whole benchmark in a mount namespace of its own.
  *
  * What a peer does to mounts stays there. On a host with cgroup v1 whose cgroup2 mount holds a
- * controller too, that mount is left out there: crun 1.8 refuses such a host, and all contenders
- * are to see the same machine.
+ * controller too, a tmpfs stands in for that mount: crun 1.8 refuses such a host (and then writes
+ * plain files there), and all contenders are to see the same machine.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -12,7 +12,10 @@ import { constants } from 'node:os';
 const MARK = 'STRATA_BENCH_PRIVATE_MOUNTS';
 
 const SCRIPT = `
-if grep -q ' /sys/fs/cgroup/unified ' /proc/self/mountinfo; then umount /sys/fs/cgroup/unified; fi
+unified=/sys/fs/cgroup/unified
+if grep -q " $unified " /proc/self/mountinfo; then
+  umount "$unified" && mount -t tmpfs strata-bench "$unified"
+fi
 exec "$@"`;
 
 /** Returns in the namespace; the process outside ends with the inner one's exit code. */

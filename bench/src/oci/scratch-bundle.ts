@@ -12,6 +12,7 @@ import {
   readFileSync,
   rmdirSync,
   rmSync,
+  statfsSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -25,6 +26,8 @@ export const STRATA_OCI = resolve(
 );
 const CGROUPS = '/sys/fs/cgroup';
 const MIB = 2 ** 20;
+/** @see statfs(2) */
+const TMPFS_MAGIC = 0x01021994;
 
 export class ScratchBundle implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'strata-bench-'));
@@ -72,7 +75,7 @@ export class ScratchBundle implements Disposable {
 
   [Symbol.dispose](): void {
     rmSync(this.directory, { recursive: true, force: true });
-    for (const hierarchy of readdirSync(CGROUPS)) {
+    for (const hierarchy of ['', ...readdirSync(CGROUPS)]) {
       removeCgroup(join(CGROUPS, hierarchy, this.#cgroup));
     }
   }
@@ -80,7 +83,8 @@ export class ScratchBundle implements Disposable {
 
 /** The kernel's files in a cgroup cannot be unlinked, only the directories be removed. */
 function removeCgroup(path: string): void {
-  if (!existsSync(path)) return;
+  // What stands in for the cgroup2 mount is no cgroup, and vanishes with the namespace.
+  if (!existsSync(path) || statfsSync(path).type === TMPFS_MAGIC) return;
   for (const entry of readdirSync(path, { withFileTypes: true })) {
     if (entry.isDirectory()) removeCgroup(join(path, entry.name));
   }
