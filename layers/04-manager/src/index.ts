@@ -1,6 +1,10 @@
 /** Layer 04: images, root file systems, containers, pods and networks of one machine. */
-export { MIGRATIONS, type Migration } from './state/migrations.ts';
-export { openState, StateDatabase } from './state/state-database.ts';
+
+export type * from './containers/container-config.ts';
+export type { Image } from './images/image.ts';
+export type { ImageConfig } from './images/image-config.ts';
+export { Images, type ImagesOptions } from './images/images.ts';
+export type * from './manager/manager-api.ts';
 export type { AddressOwner, Reservation } from './networks/address-store.ts';
 export {
   DEFAULT_NETWORK,
@@ -9,13 +13,21 @@ export {
   type NetworkConfig,
 } from './networks/network-config.ts';
 export {
-  type AttachRequest,
   type Attachment,
+  type AttachRequest,
   type DetachRequest,
   type NamespaceReference,
   Networks,
   type NetworksOptions,
 } from './networks/networks.ts';
-export type * from './containers/container-config.ts';
-export type * from './manager/manager-api.ts';
 export type * from './pods/pod-config.ts';
+export {
+  familiarName,
+  formatReference,
+  parseReference,
+  type Reference,
+} from './references/reference.ts';
+export type { PreparedRootfs } from './snapshots/container-rootfs.ts';
+export { mountOverlay, type OverlayDescription, openOverlay } from './snapshots/overlay-mount.ts';
+export { MIGRATIONS, type Migration } from './state/migrations.ts';
+export { openState, StateDatabase } from './state/state-database.ts';

@@ -1,0 +1,126 @@
+/**
+ * A container's root file system: its own directory over its image's snapshots.
+ *
+ *   <root>/rootfs/<container>/upper    its changes
+ *                            /work     overlayfs's
+ *                            /merged   where it can be mounted
+ *
+ * The row in the `rootfs` table says which snapshots it lies on, so that none of them is removed
+ * while it is there. The row comes first and goes last.
+ */
+import { chmodSync, chownSync, mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { StrataError } from '@strata/namespaces';
+import type { Digest } from '../content/digest.ts';
+import type { StateDatabase } from '../state/state-database.ts';
+import { mountOverlay, type OverlayDescription, openOverlay, unmountAll } from './overlay-mount.ts';
+import { ScratchDirectories } from './scratch-directories.ts';
+import type { SnapshotStore } from './snapshot-store.ts';
+
+export interface PreparedRootfs extends OverlayDescription {
+  /** An empty directory, meant as the mount's place. */
+  target: string;
+  /** Mounts it at `target` in the calling process's mount namespace. */
+  mount(): void;
+  /** A detached mount of it, to be attached elsewhere with move_mount(2). */
+  open(): number;
+}
+
+const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$/;
+
+export class ContainerRootfs {
+  readonly #root: string;
+  readonly #state: StateDatabase;
+  readonly #snapshots: SnapshotStore;
+  #scratch: ScratchDirectories | undefined;
+
+  constructor(options: { root: string; state: StateDatabase; snapshots: SnapshotStore }) {
+    this.#root = join(options.root, 'rootfs');
+    this.#state = options.state;
+    this.#snapshots = options.snapshots;
+    mkdirSync(this.#root, { recursive: true, mode: 0o711 });
+  }
+
+  /**
+   * Makes the directories of a container's root file system. Nothing is mounted yet.
+   * @throws {StrataError} ALREADY_EXISTS, INVALID_ID
+   */
+  prepare(options: {
+    containerId: string;
+    manifest: Digest;
+    chainIds: readonly Digest[];
+    volatile?: boolean;
+  }): PreparedRootfs {
+    const { containerId, manifest, chainIds } = options;
+    const directory = this.#directory(containerId);
+    const sql = 'INSERT INTO rootfs VALUES (?, ?, ?) ON CONFLICT DO NOTHING';
+    const added = this.#state.run(sql, containerId, manifest, JSON.stringify(chainIds));
+    if (added === 0) {
+      const message = `container ${containerId} already has a root file system`;
+      throw new StrataError('ALREADY_EXISTS', message, { path: directory });
+    }
+    mkdirSync(directory, { mode: 0o711 });
+    const upper = join(directory, 'upper');
+    const work = join(directory, 'work');
+    const target = join(directory, 'merged');
+    for (const path of [upper, work, target]) mkdirSync(path, { mode: 0o755 });
+    const lowers = this.#lowers(chainIds, directory);
+    likeness(lowers[0]!, upper);
+    return prepared({ lowers, upper, work, target, volatile: options.volatile ?? false });
+  }
+
+  /** The description of one that was prepared before, by this process or another. */
+  find(containerId: string, options: { volatile?: boolean } = {}): PreparedRootfs | undefined {
+    const directory = this.#directory(containerId);
+    const sql = 'SELECT chain_ids FROM rootfs WHERE container_id = ?';
+    const row = this.#state.get<{ chain_ids: string }>(sql, containerId);
+    if (!row) return undefined;
+    return prepared({
+      lowers: this.#lowers(JSON.parse(row.chain_ids), directory),
+      upper: join(directory, 'upper'),
+      work: join(directory, 'work'),
+      target: join(directory, 'merged'),
+      volatile: options.volatile ?? false,
+    });
+  }
+
+  /** Unmounts and removes a container's root file system; nothing where it has none. */
+  release(containerId: string): void {
+    const directory = this.#directory(containerId);
+    const target = join(directory, 'merged');
+    if (statSync(target, { throwIfNoEntry: false })) unmountAll(target);
+    this.#scratch ??= new ScratchDirectories(join(this.#root, '.scratch'));
+    this.#scratch.detach(directory)[Symbol.dispose]();
+    this.#state.run('DELETE FROM rootfs WHERE container_id = ?', containerId);
+  }
+
+  #directory(containerId: string): string {
+    if (ID.test(containerId)) return join(this.#root, containerId);
+    throw new StrataError('INVALID_ID', `${JSON.stringify(containerId)} is not a container id`, {
+      hint: 'letters, digits, and _ . - after the first',
+    });
+  }
+
+  /** Overlayfs needs a lower directory; an image without layers gets an empty one. */
+  #lowers(chainIds: readonly Digest[], directory: string): string[] {
+    if (chainIds.length > 0) return chainIds.map((id) => this.#snapshots.path(id)).reverse();
+    const empty = join(directory, 'empty');
+    mkdirSync(empty, { recursive: true, mode: 0o755 });
+    return [empty];
+  }
+}
+
+/** The root directory of an overlay has the owner and mode of `upper`, whatever the image's has. */
+function likeness(from: string, to: string): void {
+  const { mode, uid, gid } = statSync(from);
+  if (uid !== 0 || gid !== 0) chownSync(to, uid, gid);
+  chmodSync(to, mode & 0o7777);
+}
+
+function prepared(options: OverlayDescription & { target: string }): PreparedRootfs {
+  return {
+    ...options,
+    mount: () => mountOverlay(options, options.target),
+    open: () => openOverlay(options),
+  };
+}
