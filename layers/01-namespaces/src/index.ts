@@ -27,6 +27,7 @@ export { pauseElf, stubElf } from './stub/program-text.ts';
 export { type SpawnOptions, Stub } from './stub/stub.ts';
 export * from './syscalls/constants.ts';
 export * from './syscalls/executor.ts';
+export type { FileStatus, OpenHow } from './syscalls/file-calls.ts';
 export { type PollEvents, type Watch, watchDescriptor } from './syscalls/libc.ts';
 export { localExecutor } from './syscalls/local.ts';
 export { type Arg, Out, type Pointee, Struct, stringVector } from './syscalls/memory.ts';
