@@ -31,3 +31,4 @@ export type { PreparedRootfs } from './snapshots/container-rootfs.ts';
 export { mountOverlay, type OverlayDescription, openOverlay } from './snapshots/overlay-mount.ts';
 export { MIGRATIONS, type Migration } from './state/migrations.ts';
 export { openState, StateDatabase } from './state/state-database.ts';
+export { Manager, type ManagerOptions } from './manager/manager.ts';

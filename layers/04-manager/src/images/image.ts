@@ -25,6 +25,8 @@ export interface Image {
 
 /** An image's documents, read and checked against each other. */
 export interface ImageDocuments {
+  /** This machine's manifest. */
+  descriptor: Descriptor;
   config: ImageConfig;
   configDigest: Digest;
   layers: SnapshotLayer[];
@@ -65,6 +67,7 @@ export function readDocuments(content: ContentStore, digest: Digest): ImageDocum
   if (manifest.kind === 'index') throw invalidDocument('manifest', 'is an index');
   const config = parseImageConfig(content.read(manifest.config.digest, MAX_CONFIG_BYTES));
   return {
+    descriptor: { mediaType: manifest.mediaType, digest, size: bytes.length },
     config,
     configDigest: manifest.config.digest,
     layers: pairLayers(manifest, config),

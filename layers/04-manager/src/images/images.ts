@@ -13,12 +13,14 @@
 import { span } from '@strata/namespaces';
 import { ContentStore } from '../content/content-store.ts';
 import type { Digest } from '../content/digest.ts';
+import { parseLocation } from '../oci-layout/layout-location.ts';
 import {
   formatReference,
   parseReference,
   type Reference,
   repositoryOf,
 } from '../references/reference.ts';
+import type { PullOptions } from '../registry/pull-image.ts';
 import { chainIds } from '../snapshots/chain-id.ts';
 import { ContainerRootfs, type PreparedRootfs } from '../snapshots/container-rootfs.ts';
 import { SnapshotStore } from '../snapshots/snapshot-store.ts';
@@ -44,6 +46,7 @@ export class Images {
   readonly #lock: CollectionLock;
   /** Documents never change under their digest. */
   readonly #documents = new Map<Digest, ImageDocuments>();
+  readonly #pulls = new Map<string, Promise<Image>>();
 
   private constructor({ root, state }: ImagesOptions) {
     this.content = new ContentStore(root);
@@ -68,10 +71,68 @@ export class Images {
   async fromHost(name: string, commands: readonly string[]): Promise<Image> {
     const reference = parseReference(name);
     return span('image.from_host', { 'image.name': name }, () =>
-      this.#lock.whileAdding(async () => {
+      this.#adding(async () => {
         const { packFromHost } = await import('../from-host/from-host.ts');
         return this.#record(reference, await packFromHost(this.content, commands));
       }),
+    );
+  }
+
+  /**
+   * Pulls an image from its registry; the same pull asked for twice in one process is done once.
+   * @throws {StrataError} NOT_IN_REGISTRY, UNAUTHORIZED, REGISTRY_UNREACHABLE, REGISTRY_ERROR,
+   *   DIGEST_MISMATCH, SIZE_MISMATCH, INVALID_IMAGE, INVALID_LAYER, ...; nothing is stored then
+   */
+  async pull(name: string, options: PullOptions = {}): Promise<Image> {
+    const reference = parseReference(name);
+    const full = formatReference(reference);
+    const running = this.#pulls.get(full);
+    if (running) return running;
+    const pulling = span('image.pull', { 'image.name': full }, () =>
+      this.#pull(reference, options),
+    ).finally(() => this.#pulls.delete(full));
+    this.#pulls.set(full, pulling);
+    return pulling;
+  }
+
+  /**
+   * Imports an OCI image layout: 'oci:DIRECTORY', 'oci-archive:FILE', or the path of either.
+   * @param options.name the image's name; needed where the layout does not say it
+   * @throws {StrataError} INVALID_LAYOUT, INVALID_IMAGE, DIGEST_MISMATCH, ...; nothing is stored then
+   */
+  async import(location: string, options: { name?: string } = {}): Promise<Image[]> {
+    const { chooseImages, importImage } = await import('../oci-layout/import-layout.ts');
+    const { openLayout } = await import('../oci-layout/layout-source.ts');
+    using source = await openLayout(parseLocation(location).path);
+    return this.#adding(async () => {
+      const images: Image[] = [];
+      for (const { reference, target } of chooseImages(source, options.name)) {
+        await importImage(this.content, source, target);
+        images.push(await this.#record(reference, target));
+      }
+      return images;
+    });
+  }
+
+  /**
+   * Exports an image as an OCI image layout: 'oci:DIRECTORY' or 'oci-archive:FILE'.
+   * @throws {StrataError} IMAGE_NOT_FOUND, ALREADY_EXISTS
+   */
+  async export(nameOrId: string, location: string): Promise<void> {
+    const found = this.#names.find(nameOrId);
+    if (!found) throw imageNotFound(nameOrId);
+    const { exportArchive, exportDirectory } = await import('../oci-layout/export-layout.ts');
+    const { path, kind } = parseLocation(location);
+    const manifest = this.#documentsOf(found.image.manifest).descriptor;
+    const name = this.status(nameOrId)?.tags[0] ?? found.image.name;
+    const options = {
+      content: this.content,
+      manifest,
+      name: found.byName ? found.image.name : name,
+      path,
+    };
+    await this.#lock.whileAdding(async () =>
+      kind === 'directory' ? exportDirectory(options) : exportArchive(options),
     );
   }
 
@@ -152,6 +213,23 @@ export class Images {
   /** Removes blobs and snapshots that nothing refers to; false if that is put off. */
   prune(): boolean {
     return this.#lock.collect();
+  }
+
+  async #pull(reference: Reference, options: PullOptions): Promise<Image> {
+    const { pullImage } = await import('../registry/pull-image.ts');
+    return this.#adding(async () =>
+      this.#record(reference, await pullImage(this, reference, options)),
+    );
+  }
+
+  /** Calls `work`, which adds to the stores; what it has added until it fails is removed. */
+  async #adding<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#lock.whileAdding(work);
+    } catch (error) {
+      this.#lock.collect();
+      throw error;
+    }
   }
 
   /** Unpacks an image whose blobs are in the store, and gives it its names. */

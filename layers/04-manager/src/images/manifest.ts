@@ -9,7 +9,14 @@
  * @see https://github.com/opencontainers/image-spec/security/advisories/GHSA-77vh-xpmg-72qh
  */
 import { type Descriptor, parseDescriptor } from './descriptor.ts';
-import { arrayOf, invalidDocument, jsonObject, optionalString, parseJson } from './json-fields.ts';
+import {
+  arrayOf,
+  invalidDocument,
+  type JsonObject,
+  jsonObject,
+  optionalString,
+  parseJson,
+} from './json-fields.ts';
 
 export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -30,6 +37,7 @@ const MAX_MANIFESTS = 1000;
 
 export interface Manifest {
   kind: 'manifest';
+  mediaType: string;
   config: Descriptor;
   layers: readonly Descriptor[];
 }
@@ -66,7 +74,7 @@ export function parseManifest(bytes: Uint8Array, announced?: string): Manifest |
   const foreign = isIndex ? ['config', 'layers'] : ['manifests'];
   const ambiguous = foreign.find((field) => object[field] !== undefined);
   if (ambiguous) throw invalidDocument(what, `has a field ${ambiguous}, which is not for it`);
-  return isIndex ? readIndex(object.manifests) : readManifest(object);
+  return isIndex ? readIndex(object.manifests) : readManifest(object, mediaType);
 }
 
 function readIndex(value: unknown): Index {
@@ -77,7 +85,7 @@ function readIndex(value: unknown): Index {
   };
 }
 
-function readManifest(object: Readonly<Record<string, unknown>>): Manifest {
+function readManifest(object: JsonObject, mediaType: string): Manifest {
   const config = parseDescriptor(object.config, 'manifest.config');
   if (!CONFIG_TYPES.includes(config.mediaType)) {
     throw invalidDocument('manifest.config', `is ${config.mediaType}: this is no container image`);
@@ -85,6 +93,7 @@ function readManifest(object: Readonly<Record<string, unknown>>): Manifest {
   const layers = arrayOf(object.layers, 'manifest.layers', MAX_LAYERS);
   return {
     kind: 'manifest',
+    mediaType,
     config,
     layers: layers.map((item, at) => parseDescriptor(item, `manifest.layers[${at}]`)),
   };

@@ -5,7 +5,9 @@
  * a step. Each part of the manager keeps its own steps beside its own code (`images/`,
  * `containers/`, ...) and this list only says in which order they come.
  */
+import { CONTAINER_MIGRATIONS } from '../containers/container-schema.ts';
 import { IMAGE_MIGRATIONS } from '../images/image-schema.ts';
+import { POD_MIGRATIONS } from '../pods/pod-schema.ts';
 
 export interface Migration {
   /** Unique and final: 'images-001'. */
@@ -14,4 +16,8 @@ export interface Migration {
   readonly sql: string;
 }
 
-export const MIGRATIONS: readonly Migration[] = [...IMAGE_MIGRATIONS];
+export const MIGRATIONS: readonly Migration[] = [
+  ...IMAGE_MIGRATIONS,
+  ...POD_MIGRATIONS,
+  ...CONTAINER_MIGRATIONS,
+];
