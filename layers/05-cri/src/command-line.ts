@@ -1,5 +1,5 @@
 /** The commands and options of strata-cri; --help is written from this table. */
-import { command, option, optional, run, string, subcommands } from 'cmd-ts';
+import { command, flag, option, optional, run, string, subcommands } from 'cmd-ts';
 import { RUNTIME_VERSION } from './product.ts';
 
 const DEFAULTS = {
@@ -29,6 +29,25 @@ const serve = command({
       description: 'directory of what a reboot ends',
       defaultValue: () => DEFAULTS.state,
       defaultValueIsSerializable: true,
+    }),
+    bridge: option({
+      type: optional(string),
+      long: 'network-bridge',
+      description: "name of the pod network's bridge (default strata0)",
+    }),
+    subnet: option({
+      type: optional(string),
+      long: 'network-subnet',
+      description: "the pod network's addresses (default 10.88.0.0/16)",
+    }),
+    masquerade: flag({
+      long: 'network-masquerade',
+      description: "let pods reach the world behind the node's address",
+    }),
+    cgroupParent: option({
+      type: optional(string),
+      long: 'cgroup-parent',
+      description: 'parent of the cgroups of pods that name none (default /strata)',
     }),
     trace: option({
       type: optional(string),

@@ -3,6 +3,7 @@
  *
  * A second signal does not wait for calls under way. Containers and their shim go on in either case.
  */
+import { Manager, type ManagerOptions } from '@strata/manager';
 import { traceToFile } from '@strata/namespaces';
 import { CriServer } from './server/server.ts';
 import { criServices } from './services.ts';
@@ -16,6 +17,14 @@ export interface ServeOptions {
   readonly state: string;
   /** Spans are appended to this file. */
   readonly trace?: string | undefined;
+  /** Name of the pod network's bridge. */
+  readonly bridge?: string | undefined;
+  /** The pod network: `10.88.0.0/16`. */
+  readonly subnet?: string | undefined;
+  /** Lets pods reach the world behind the node's address. */
+  readonly masquerade: boolean;
+  /** Parent of the cgroups of pods that name none. */
+  readonly cgroupParent?: string | undefined;
 }
 
 /**
@@ -24,11 +33,29 @@ export interface ServeOptions {
  */
 export async function serveUntilSignalled(options: ServeOptions): Promise<void> {
   traceToFile('strata-cri', options.trace);
-  const server = await CriServer.listen({ endpoint: options.listen, services: criServices() });
+  await using manager = await Manager.open(managerOptions(options));
+  const server = await CriServer.listen({
+    endpoint: options.listen,
+    services: criServices(manager),
+  });
   process.stdout.write(`strata-cri: listening on unix://${server.path}\n`);
   await signalled();
   process.once('SIGTERM', () => process.exit(1)).once('SIGINT', () => process.exit(1));
   await server.close();
+}
+
+function managerOptions(options: ServeOptions): ManagerOptions {
+  const { root, state, bridge, subnet, masquerade, cgroupParent } = options;
+  return {
+    root,
+    state,
+    cgroupParent,
+    network: {
+      ipMasq: masquerade,
+      ...(bridge !== undefined && { bridge }),
+      ...(subnet !== undefined && { subnet }),
+    },
+  };
 }
 
 function signalled(): Promise<void> {

@@ -15,7 +15,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { CriClient } from '../client/cri-client.ts';
 import { RuntimeService } from '../generated/runtime/v1/runtime_service_pb.ts';
 import { versionHandlers } from '../node/version.ts';
-import { CriServer, MESSAGE_LIMIT_BYTES } from './server.ts';
+import { MESSAGE_LIMIT_BYTES } from './message-limit.ts';
+import { CriServer } from './server.ts';
 import { STATUS } from './status-code.ts';
 import { type Handlers, implementation } from './unary-call.ts';
 
@@ -88,7 +89,7 @@ test.each([
   ['NOT_FOUND', STATUS.NOT_FOUND],
   ['ALREADY_EXISTS', STATUS.ALREADY_EXISTS],
   ['INVALID_CONFIG', STATUS.INVALID_ARGUMENT],
-  ['TIMEOUT', STATUS.DEADLINE_EXCEEDED],
+  ['DEADLINE_EXCEEDED', STATUS.DEADLINE_EXCEEDED],
   ['ENOSPC', STATUS.RESOURCE_EXHAUSTED],
   ['EIO', STATUS.INTERNAL],
 ])('error %s has status %i, and its message step and field', async (code, status) => {

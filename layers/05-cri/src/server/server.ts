@@ -10,6 +10,7 @@
 import { Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { StrataError } from '@strata/namespaces';
 import { claimSocketPath, socketPath } from './listening-socket.ts';
+import { MESSAGE_LIMIT_BYTES } from './message-limit.ts';
 import { type ServiceDescriptor, serviceDefinition } from './service-definition.ts';
 
 export interface ServedService {
@@ -22,9 +23,6 @@ export interface ListenOptions {
   readonly endpoint: string;
   readonly services: readonly ServedService[];
 }
-
-/** The kubelet receives at most 16 MiB a message, and sends no more (cri-api's maxMsgSize). */
-export const MESSAGE_LIMIT_BYTES = 16 * 1024 * 1024;
 
 /** Calls under way at once on one connection; a client's further ones wait on its side. */
 const CONCURRENT_CALLS = 256;

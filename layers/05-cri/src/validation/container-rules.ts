@@ -16,7 +16,13 @@ import { resources } from './resource-rules.ts';
 import { each, invalid, matches, message, optional, type Rule, required } from './rule.ts';
 import { labels } from './sandbox-rules.ts';
 import { containerSecurity } from './security-rules.ts';
-import { absolutePath, environmentName, imageName, name, pathBelow } from './text-formats.ts';
+import {
+  absolutePath,
+  containerName,
+  environmentName,
+  imageName,
+  pathBelow,
+} from './text-formats.ts';
 
 /** A source is a path of the node or an image, one of the two. */
 const oneSource: Rule<Mount> = (mount, at) => {
@@ -60,7 +66,7 @@ const device: Rule<Device> = message(DeviceSchema, {
 });
 
 export const containerConfig: Rule<ContainerConfig | undefined> = message(ContainerConfigSchema, {
-  metadata: required(message(ContainerMetadataSchema, { name })),
+  metadata: required(message(ContainerMetadataSchema, { name: containerName })),
   image: required(message(ImageSpecSchema, { image: imageName })),
   workingDir: optional(absolutePath),
   envs: each(message(KeyValueSchema, { key: environmentName })),

@@ -29,7 +29,7 @@ import {
   cgroupParent,
   hostName,
   ipAddress,
-  name,
+  podName,
   resolverWord,
 } from './text-formats.ts';
 
@@ -73,7 +73,11 @@ const sysctlsOfThePod: Rule<LinuxPodSandboxConfig> = (config, at) => {
 
 export const sandboxConfig: Rule<PodSandboxConfig | undefined> = message(PodSandboxConfigSchema, {
   metadata: required(
-    message(PodSandboxMetadataSchema, { name, namespace: name, uid: required(text(253)) }),
+    message(PodSandboxMetadataSchema, {
+      name: podName,
+      namespace: podName,
+      uid: required(text(253)),
+    }),
   ),
   hostname: optional(hostName),
   logDirectory: optional(absolutePath),

@@ -8,11 +8,16 @@ export const id: Rule<string> = required(
   matches(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, 'an id'),
 );
 
-/** What `name` and `namespace` of metadata may be: they are part of keys and of file names. */
-export const name: Rule<string> = required(
-  text(253),
-  matches(/^(?!\.{1,2}$)[^/]+$/, 'a name without slashes'),
-);
+/**
+ * What `name` and `namespace` of metadata may be: they become parts of keys, host names and file
+ * names. Kubernetes' own rule is narrower still: lower case.
+ */
+const NAME = matches(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, 'letters, digits, "_", "." and "-"');
+
+export const podName: Rule<string> = required(text(253), NAME);
+
+/** Kubernetes allows 63. */
+export const containerName: Rule<string> = required(text(128), NAME);
 
 /** PATH_MAX with its NUL, less the NUL. @see limits.h */
 const PATH_LIMIT_BYTES = 4095;
@@ -48,7 +53,7 @@ export const cgroupParent: Rule<string> = all(text(PATH_LIMIT_BYTES), noDotDot);
 /** The kernel holds 64 bytes. @see sethostname(2) */
 export const hostName: Rule<string> = all(
   text(64),
-  matches(/^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$/, 'a host name'),
+  matches(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/, 'a host name'),
 );
 
 export const ipAddress: Rule<string> = (value, at) => {
