@@ -90,6 +90,11 @@ export class Manager implements AsyncDisposable {
     }
   }
 
+  /** The pod networks, opened when they are first needed. */
+  get networks(): Networks {
+    return this.#resources.networks();
+  }
+
   /** Gives back addresses that no pod or container holds any more. */
   async collectAddresses(): Promise<void> {
     const pods = await this.pods.list();
