@@ -124,13 +124,8 @@ export class Images {
     const { exportArchive, exportDirectory } = await import('../oci-layout/export-layout.ts');
     const { path, kind } = parseLocation(location);
     const manifest = this.#documentsOf(found.image.manifest).descriptor;
-    const name = this.status(nameOrId)?.tags[0] ?? found.image.name;
-    const options = {
-      content: this.content,
-      manifest,
-      name: found.byName ? found.image.name : name,
-      path,
-    };
+    const [tag] = found.byName ? [] : this.#image(this.#names.ofImage(found.image.config)).tags;
+    const options = { content: this.content, manifest, name: tag ?? found.image.name, path };
     await this.#lock.whileAdding(async () =>
       kind === 'directory' ? exportDirectory(options) : exportArchive(options),
     );
