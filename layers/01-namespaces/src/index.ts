@@ -4,6 +4,9 @@
  * One vocabulary of system calls (`Syscalls`) over three executors: this thread, a stub in another
  * process, or a recording.
  */
+
+export { type Program, runCommandLine } from './command-line/command-line.ts';
+export { Call, type Flag, parseFlags, Values, type Verb } from './command-line/flags.ts';
 export * from './errors/errno.ts';
 export * from './errors/strata-error.ts';
 export * from './errors/syscall-error.ts';
@@ -20,6 +23,11 @@ export * from './netlink/network-namespace.ts';
 export * from './netlink/nftables.ts';
 export * from './netlink/route-netlink.ts';
 export * from './netlink/routes.ts';
+export { compileSeccomp, type SeccompFilter } from './seccomp/compile.ts';
+export { type DefaultSeccompProfile, defaultSeccompProfile } from './seccomp/default-profile.ts';
+export { disassembleSeccomp } from './seccomp/disassemble.ts';
+export { interpretSeccomp, type SeccompData, type Verdict } from './seccomp/interpret.ts';
+export type * from './seccomp/profile.ts';
 export { type ArmedStub, startArmedStub } from './stub/armed-stub.ts';
 export type { Operation } from './stub/mailbox.ts';
 export { MAILBOX_FD } from './stub/mailbox-layout.ts';
@@ -48,5 +56,3 @@ export {
   span,
   syscallSpans,
 } from './trace/span.ts';
-export { type Program, runCommandLine } from './command-line/command-line.ts';
-export { Call, type Flag, parseFlags, Values, type Verb } from './command-line/flags.ts';
