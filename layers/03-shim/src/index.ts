@@ -1,1 +1,20 @@
-export {};
+/** Layer 03: keeper and shim. Containers that survive everything above them. */
+export type { ExitInfo } from './keeper/exit-record.ts';
+export {
+  type CriRecord,
+  MAX_CONTENT_BYTES,
+  parseRecord,
+  type StreamName,
+  streamContent,
+} from './logs/cri-record.ts';
+export { Shim, type ShimOptions } from './service/shim.ts';
+export type {
+  ContainerState,
+  ContainerStatus,
+  CreateContainer,
+  ExecRequest,
+  ExecResult,
+  ShimApi,
+  ShimEvent,
+} from './service/shim-api.ts';
+export { ShimClient } from './service/shim-client.ts';

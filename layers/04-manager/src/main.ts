@@ -2,13 +2,17 @@
 import { argv, exit } from 'node:process';
 import { runCommandLine } from '@strata/namespaces';
 import manifest from '../package.json' with { type: 'json' };
+import { exec, inspect, logs, ps, rm, run, stop, wait } from './cli/container-verbs.ts';
+import { GLOBALS } from './cli/global-options.ts';
+import { image, images, pull, rmi } from './cli/image-verbs.ts';
+import { pod } from './cli/pod-verbs.ts';
 
 const program = {
   name: 'strata',
   summary: 'images, containers and pods of one machine',
   version: manifest.version,
-  globals: {},
-  verbs: {},
+  globals: GLOBALS,
+  verbs: { run, ps, logs, exec, stop, wait, rm, inspect, pull, images, rmi, image, pod },
 };
 
 runCommandLine(program, argv.slice(2)).then(exit);

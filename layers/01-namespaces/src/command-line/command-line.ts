@@ -14,6 +14,8 @@ export interface Program {
   version: string;
   globals: Readonly<Record<string, Flag>>;
   verbs: Readonly<Record<string, Verb>>;
+  /** For a group of verbs (`strata image ...`): the global flags that came before its name. */
+  outer?: Values;
 }
 
 const COMMON_GLOBALS: Readonly<Record<string, Flag>> = {
@@ -28,21 +30,21 @@ const HELP: Flag = { type: 'boolean', short: 'h', help: 'show this text' };
 
 /** Runs one command; resolves to its exit code. */
 export async function runCommandLine(program: Program, args: readonly string[]): Promise<number> {
-  let globals = new Values({});
+  let globals = program.outer ?? new Values({});
   try {
-    const flags = { ...program.globals, ...COMMON_GLOBALS };
+    const flags = program.outer ? { help: HELP } : { ...program.globals, ...COMMON_GLOBALS };
     const { values, positionals } = parseFlags(args, flags, true);
-    globals = new Values(values);
-    if (globals.flag('version')) return print(`${program.name} version ${program.version}\n`);
+    if (!program.outer) globals = new Values(values);
+    if (values.version) return print(`${program.name} version ${program.version}\n`);
     const [name, ...rest] = positionals;
-    if (globals.flag('help') || name === undefined || name === 'help') {
+    if (values.help || name === undefined || name === 'help') {
       return print(overview(program, flags));
     }
     traceToFile(program.name, globals.text('trace'));
     return await runVerb(program, { name, args: rest, globals });
   } catch (error) {
     report(program.name, error, globals);
-    return 1;
+    return exitCodeOf(error);
   }
 }
 
@@ -66,6 +68,12 @@ async function runVerb(
     throw new StrataError('USAGE', message);
   }
   return verb.run(new Call(globals, positionals, values));
+}
+
+/** 1, unless the verb has said otherwise (`strata run`: 125). */
+function exitCodeOf(error: unknown): number {
+  const code = error instanceof Error && 'exitCode' in error ? error.exitCode : 1;
+  return typeof code === 'number' ? code : 1;
 }
 
 function report(name: string, error: unknown, globals: Values): void {
