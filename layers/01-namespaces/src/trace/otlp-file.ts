@@ -27,21 +27,24 @@ export class OtlpFileExporter implements SpanExporter {
 
   flush(): void {
     if (this.#spans.length === 0) return;
-    const spans = this.#spans.map(toOtlp);
+    const spans = this.#spans;
     this.#spans = [];
-    const resource = { attributes: toKeyValues({ 'service.name': this.#service }) };
-    const line = {
-      resourceSpans: [{ resource, scopeSpans: [{ scope: { name: 'strata' }, spans }] }],
-    };
-    appendFileSync(this.#path, `${JSON.stringify(line)}\n`);
+    appendFileSync(this.#path, `${toOtlpLine(spans, this.#service)}\n`);
   }
+}
+
+/** Spans of one program as a line of OTLP/JSON, without the newline. */
+export function toOtlpLine(spans: readonly SpanRecord[], service: string): string {
+  const resource = { attributes: toKeyValues({ 'service.name': service }) };
+  const scopeSpans = [{ scope: { name: 'strata' }, spans: spans.map(toOtlp) }];
+  return JSON.stringify({ resourceSpans: [{ resource, scopeSpans }] });
 }
 
 /**
  * Turns tracing on if a file is named, by `--trace` or by the environment's STRATA_TRACE.
  * @param service the program's name, such as strata-cri
  */
-export function traceToFile(service: string, path = process.env['STRATA_TRACE']): void {
+export function traceToFile(service: string, path = process.env.STRATA_TRACE): void {
   if (!path) return;
   const exporter = new OtlpFileExporter(path, service);
   setSpanExporter(exporter);
