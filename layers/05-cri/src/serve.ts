@@ -5,6 +5,7 @@
  */
 import { Manager, type ManagerOptions } from '@strata/manager';
 import { traceToFile } from '@strata/namespaces';
+import { socketPath } from './server/listening-socket.ts';
 import { CriServer } from './server/server.ts';
 import { criServices } from './services.ts';
 
@@ -32,13 +33,11 @@ export interface ServeOptions {
  * @throws EADDRINUSE if a server listens there already
  */
 export async function serveUntilSignalled(options: ServeOptions): Promise<void> {
+  const path = socketPath(options.listen);
   traceToFile('strata-cri', options.trace);
   await using manager = await Manager.open(managerOptions(options));
-  const server = await CriServer.listen({
-    endpoint: options.listen,
-    services: criServices(manager),
-  });
-  process.stdout.write(`strata-cri: listening on unix://${server.path}\n`);
+  const server = await CriServer.listen({ path, services: criServices(manager) });
+  process.stdout.write(`strata-cri: listening on unix://${path}\n`);
   await signalled();
   process.once('SIGTERM', () => process.exit(1)).once('SIGINT', () => process.exit(1));
   await server.close();

@@ -2,11 +2,19 @@
  * strata-cri as a process of its own, in a network and a mount namespace of its own, in a scratch
  * directory: what a test does there touches nothing of the machine and is gone afterwards.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { CriClient } from '../src/client/cri-client.ts';
@@ -22,6 +30,7 @@ export class ServerProcess implements AsyncDisposable {
   readonly root: string;
   readonly state: string;
   readonly logs: string;
+  readonly cgroupParent: string;
   /** Holds the namespaces, so that a second server finds those of the first. */
   readonly #holder: ChildProcess;
   #child: ChildProcess | undefined;
@@ -34,6 +43,7 @@ export class ServerProcess implements AsyncDisposable {
     this.root = join(this.directory, 'lib');
     this.state = join(this.directory, 'state');
     this.logs = join(this.directory, 'logs');
+    this.cgroupParent = `/${basename(this.directory)}`;
     const namespaces = ['--net', '--mount', '--propagation', 'private'];
     this.#holder = spawn('unshare', [...namespaces, 'sleep', 'infinity'], { stdio: 'ignore' });
   }
@@ -61,6 +71,7 @@ export class ServerProcess implements AsyncDisposable {
   async start(): Promise<void> {
     const { directory, endpoint, root, state } = this;
     const options = ['--listen', endpoint, '--root', root, '--state', state];
+    options.push('--cgroup-parent', this.cgroupParent);
     await this.#namespacesExist();
     const child = spawn(...this.inside(process.execPath, MAIN, 'serve', ...options), {
       cwd: directory,
@@ -98,36 +109,64 @@ export class ServerProcess implements AsyncDisposable {
     return code as number | null;
   }
 
-  /** Processes whose command line or working directory names the scratch directory. */
+  /** Other processes than the server that have to do with the scratch directory: shim, containers. */
   processes(): string[] {
+    const name = basename(this.directory);
+    const own = [process.pid, this.#child?.pid, this.#holder.pid].map(String);
     return readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+      .filter((pid) => /^\d+$/.test(pid) && !own.includes(pid))
       .flatMap((pid) => {
-        try {
-          const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-          const related = `${command} ${readlinkSync(`/proc/${pid}/cwd`)}`;
-          return related.includes(this.directory) ? [`${pid} ${command}`] : [];
-        } catch {
-          return []; // it has ended in the meantime
-        }
+        const command = ifThere(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+        const cgroups = ifThere(() => readFileSync(`/proc/${pid}/cgroup`, 'utf8'));
+        const directory = ifThere(() => readlinkSync(`/proc/${pid}/cwd`));
+        const isRelated = [command, cgroups, directory].some((text) => text.includes(name));
+        return isRelated ? [`${pid} ${command.replaceAll('\0', ' ')}`] : [];
       });
+  }
+
+  /** What containers and pods leave behind if something is wrong: mounts, cgroups, interfaces. */
+  leftovers(): string[] {
+    const mounts = readFileSync(`/proc/${this.#holder.pid}/mountinfo`, 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(this.directory));
+    const cgroups = readdirSync('/sys/fs/cgroup')
+      .map((hierarchy) => join('/sys/fs/cgroup', hierarchy, this.cgroupParent))
+      .flatMap((path) => ifThere(() => readdirSync(path, { withFileTypes: true })) || [])
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => join(entry.parentPath, entry.name));
+    const [command, args] = this.inside('ip', '-o', 'link', 'show', 'type', 'veth');
+    const interfaces = execFileSync(command, args, { encoding: 'utf8' }).split('\n');
+    return [...mounts, ...cgroups, ...interfaces.filter((line) => line !== '')];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-    await this.endShim();
+    await this.#endShim();
     this.#holder.kill('SIGKILL');
+    for (const hierarchy of readdirSync('/sys/fs/cgroup')) {
+      const path = join('/sys/fs/cgroup', hierarchy, this.cgroupParent);
+      if (existsSync(path)) rmdirSync(path);
+    }
     rmSync(this.directory, { recursive: true });
   }
 
   /** The shim outlives the server by design; a test's must not outlive the test. */
-  async endShim(): Promise<void> {
+  async #endShim(): Promise<void> {
     for (const line of this.processes()) {
       const pid = Number.parseInt(line, 10);
-      if (pid !== this.#child?.pid) process.kill(pid, 'SIGTERM');
+      ifThere(() => process.kill(pid, 'SIGKILL'));
     }
-    for (let i = 0; i < 100 && this.processes().length > 0; i++) {
-      await sleep(20);
-    }
+    for (let i = 0; i < 100 && this.processes().length > 0; i++) await sleep(20);
+  }
+}
+
+/** The value, or '' if what it is about has gone meanwhile. */
+function ifThere<T>(look: () => T): T | '' {
+  try {
+    return look();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return '';
+    throw error;
   }
 }

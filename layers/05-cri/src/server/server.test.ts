@@ -33,7 +33,7 @@ async function serve(handlers: Handlers<typeof RuntimeService> = versionHandlers
   const services = [
     { service: RuntimeService, implementation: implementation(RuntimeService, handlers) },
   ];
-  return CriServer.listen({ endpoint: `unix://${path}`, services });
+  return CriServer.listen({ path, services });
 }
 
 test('answers over a unix socket that only its owner may open, and removes it', async () => {

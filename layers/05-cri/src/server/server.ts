@@ -1,7 +1,7 @@
 /**
  * The gRPC server on its unix socket.
  *
- *   const server = await CriServer.listen({ endpoint: 'unix:///run/strata/cri.sock', services });
+ *   const server = await CriServer.listen({ path: '/run/strata/cri.sock', services });
  *   ...
  *   await server.close();     // answers the calls under way, then removes the socket
  *
@@ -9,7 +9,7 @@
  */
 import { Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { StrataError } from '@strata/namespaces';
-import { claimSocketPath, socketPath } from './listening-socket.ts';
+import { claimSocketPath } from './listening-socket.ts';
 import { MESSAGE_LIMIT_BYTES } from './message-limit.ts';
 import { type ServiceDescriptor, serviceDefinition } from './service-definition.ts';
 
@@ -19,8 +19,8 @@ export interface ServedService {
 }
 
 export interface ListenOptions {
-  /** `unix://` and an absolute path. */
-  readonly endpoint: string;
+  /** An absolute path. */
+  readonly path: string;
   readonly services: readonly ServedService[];
 }
 
@@ -34,11 +34,9 @@ const CLOSE_GRACE_MS = 5000;
 const SOCKET_UMASK = 0o177;
 
 export class CriServer {
-  readonly path: string;
   readonly #server: Server;
 
-  private constructor(path: string, server: Server) {
-    this.path = path;
+  private constructor(server: Server) {
     this.#server = server;
   }
 
@@ -47,7 +45,6 @@ export class CriServer {
    * @throws EADDRINUSE if a server answers there already
    */
   static async listen(options: ListenOptions): Promise<CriServer> {
-    const path = socketPath(options.endpoint);
     const server = new Server({
       'grpc.max_receive_message_length': MESSAGE_LIMIT_BYTES,
       'grpc.max_send_message_length': MESSAGE_LIMIT_BYTES,
@@ -56,14 +53,14 @@ export class CriServer {
     for (const { service, implementation } of options.services) {
       server.addService(serviceDefinition(service), implementation);
     }
-    await claimSocketPath(path);
+    await claimSocketPath(options.path);
     const umask = process.umask(SOCKET_UMASK);
     try {
-      await bind(server, path);
+      await bind(server, options.path);
     } finally {
       process.umask(umask);
     }
-    return new CriServer(path, server);
+    return new CriServer(server);
   }
 
   /** Takes no more calls, waits for those under way (at most `graceMs`), removes the socket. */
