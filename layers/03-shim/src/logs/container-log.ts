@@ -20,8 +20,10 @@ const RETRY_MS = 1000;
 const DRAIN_BATCHES = 32;
 
 export interface OwnedSource extends LogSource {
-  /** Closed by the log at the end. */
-  fd: number;
+  /** Becomes readable when there is something to take. */
+  readonly fd: number;
+  /** All descriptors of the source; closed by the log at the end. */
+  readonly descriptors: readonly number[];
 }
 
 interface Channel {
@@ -99,6 +101,11 @@ export class ContainerLog implements Disposable {
     });
   }
 
+  /** Whether all streams have come to their end. */
+  get ended(): boolean {
+    return this.#channels.every(({ stream }) => stream.ended);
+  }
+
   /** Logs what the streams hold, unfinished last lines too, and takes no more. */
   finish(): void {
     this.drain();
@@ -136,7 +143,7 @@ export class ContainerLog implements Disposable {
 
   #close(channel: Channel): void {
     unwatch(channel);
-    if (channel.source) localSyscalls().close(channel.source.fd);
+    for (const fd of channel.source?.descriptors ?? []) localSyscalls().close(fd);
     channel.source = undefined;
   }
 

@@ -136,14 +136,6 @@ export class Journal implements Disposable {
     return count === 0 ? 'end' : count;
   }
 
-  /** For a source that cannot be spliced: appends bytes that were read. */
-  put(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; ) {
-      at += writeSync(this.#fd, bytes, at, bytes.length - at, this.#size + at);
-    }
-    this.#size += bytes.length;
-  }
-
   /** The bytes that are not in the log yet; valid until the next call on any journal. */
   pending(): Buffer {
     const length = this.#size - this.#start;

@@ -5,6 +5,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   mkdirSync,
   openSync,
@@ -44,7 +45,8 @@ export class LogFile implements Disposable {
    */
   static open(path: string): LogFile {
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+      // One level: mkdirSync's `recursive` never returns for a path in /proc (its ENOENT is final).
+      if (!existsSync(dirname(path))) mkdirSync(dirname(path), { mode: 0o755 });
       return new LogFile(path, openSync(path, APPEND | constants.O_CREAT, MODE));
     } catch (cause) {
       throw new StrataError('INVALID_LOG_PATH', `cannot open the log file ${path}`, {

@@ -1,13 +1,15 @@
 /** Where log bytes come from: the read end of a pipe, or the master side of a terminal. */
-import { EAGAIN, EIO, localSyscalls, Out } from '@strata/namespaces';
+import { EAGAIN, EIO, localSyscalls } from '@strata/namespaces';
 import type { Journal, Taken } from './journal.ts';
 import type { LogSource } from './log-stream.ts';
 
 /** A pipe: its bytes go to the journal inside the kernel. */
 export class PipeSource implements LogSource {
   readonly fd: number;
+  readonly descriptors: readonly number[];
   constructor(fd: number) {
     this.fd = fd;
+    this.descriptors = [fd];
   }
 
   take(journal: Journal): Taken {
@@ -15,7 +17,8 @@ export class PipeSource implements LogSource {
   }
 }
 
-const terminalBytes = new Uint8Array(4096);
+const TERMINAL_BYTES = 4096;
+const SPLICE_F_NONBLOCK = 2;
 
 /**
  * A terminal's master side. It cannot be spliced to a file (splice(2) wants a pipe on one side), so
@@ -26,32 +29,25 @@ const terminalBytes = new Uint8Array(4096);
  */
 export class TerminalSource implements LogSource {
   readonly fd: number;
-  readonly #stage: { read: number; write: number } | undefined;
+  readonly descriptors: readonly number[];
+  readonly #stage: { read: number; write: number };
 
-  /** @param stage both ends of the keeper's pipe; without it bytes pass through our memory */
-  constructor(fd: number, stage?: { read: number; write: number }) {
+  /** @param stage both ends of the keeper's pipe */
+  constructor(fd: number, stage: { read: number; write: number }) {
     this.fd = fd;
+    this.descriptors = [fd, stage.read, stage.write];
     this.#stage = stage;
   }
 
   take(journal: Journal): Taken {
-    return this.#stage ? this.#takeStaged(journal, this.#stage) : this.#takeRead(journal);
-  }
-
-  #takeStaged(journal: Journal, stage: { read: number; write: number }): Taken {
     const sys = localSyscalls();
-    const moved = sys.attempt('splice', this.fd, null, stage.write, null, 4096, 2);
-    const taken = journal.take(stage.read);
+    const args = [this.fd, null, this.#stage.write, null, TERMINAL_BYTES, SPLICE_F_NONBLOCK];
+    const moved = sys.attempt('splice', ...args);
+    const taken = journal.take(this.#stage.read);
+    // What a predecessor left in the pipe comes first, whatever the terminal says.
     if (typeof taken === 'number') return taken;
-    return moved === -EAGAIN ? 'empty' : 'end';
-  }
-
-  #takeRead(journal: Journal): Taken {
-    const count = localSyscalls().attempt('read', this.fd, new Out(terminalBytes), 4096);
-    if (count === -EAGAIN) return 'empty';
-    if (count === -EIO || count === 0) return 'end';
-    if (count < 0) throw localSyscalls().failure('read', -count, [this.fd]);
-    journal.put(terminalBytes.subarray(0, count));
-    return count;
+    if (moved === -EAGAIN) return 'empty';
+    if (moved === -EIO || moved === 0) return 'end';
+    throw sys.failure('splice', -moved, args);
   }
 }

@@ -40,8 +40,7 @@ export const ExecRequest = message({
 });
 export const ExecExit = message({
   exitStatus: [1, 'uint32'],
-  timedOut: [2, 'bool'],
-  truncated: [3, 'bool'],
+  truncated: [2, 'bool'],
 });
 export const ExecResponse = message({
   stdout: [1, 'bytes'],

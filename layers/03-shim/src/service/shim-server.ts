@@ -1,0 +1,72 @@
+/**
+ * `strata-shim serve`: a shim behind a socket, one to a node.
+ *
+ * The socket is a file in a directory that only root may enter, never an abstract one: that could
+ * be reached from a container that shares the host's network (CVE-2020-15257).
+ *
+ * With no containers and no callers for a while, the process ends; the next caller starts another.
+ */
+import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { describeError } from '@strata/namespaces';
+import { TtrpcServer } from '../ttrpc/server.ts';
+import { Shim } from './shim.ts';
+import { shimServices } from './shim-services.ts';
+
+export interface ServeOptions {
+  socket: string;
+  state: string;
+  /** How long to stay without containers and callers; 0: for ever. */
+  idleMs: number;
+}
+
+/** Serves until told to end; resolves when it has. */
+export async function serve(options: ServeOptions): Promise<void> {
+  const ended = Promise.withResolvers<void>();
+  const shutdown = (): void => ended.resolve();
+  // The lock comes first: whoever holds it owns the socket's path.
+  const shim = Shim.open({ state: options.state, onTrouble: report });
+  const server = new TtrpcServer(shimServices(shim, shutdown));
+  try {
+    makePrivateDirectory(dirname(options.socket));
+    rmSync(options.socket, { force: true });
+    await server.listen(options.socket);
+    chmodSync(options.socket, 0o600);
+    process.on('SIGTERM', shutdown);
+    process.on('SIGINT', shutdown);
+    const idle = watchIdleness(shim, server, { idleMs: options.idleMs, shutdown });
+    await ended.promise;
+    clearTimeout(idle.timer);
+  } finally {
+    rmSync(options.socket, { force: true });
+    server.close();
+    shim[Symbol.dispose]();
+  }
+}
+
+function report(message: string, error: unknown): void {
+  process.stderr.write(`strata-shim: ${message}: ${describeError(error)}\n`);
+}
+
+/** Makes the directory, or sees to it that an existing one of ours is closed to others. */
+function makePrivateDirectory(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  if ((statSync(path).mode & 0o022) !== 0) chmodSync(path, 0o700);
+}
+
+function watchIdleness(
+  shim: Shim,
+  server: TtrpcServer,
+  options: { idleMs: number; shutdown: () => void },
+): { timer: NodeJS.Timeout | undefined } {
+  const idle: { timer: NodeJS.Timeout | undefined } = { timer: undefined };
+  const look = (): void => {
+    clearTimeout(idle.timer);
+    if (options.idleMs === 0 || server.connections > 0 || shim.size > 0) return;
+    idle.timer = setTimeout(options.shutdown, options.idleMs);
+  };
+  server.onConnections = look;
+  shim.subscribe(look);
+  look();
+  return idle;
+}
