@@ -120,7 +120,8 @@ export const attachToCgroup: Step = {
     }
     const { sys } = init!;
     for (const fd of taskFds) sys.write(fd, '0');
-    launcher!.sys.closeRange(taskFds[0]!, taskFds.at(-1)!);
+    // Not close_range(2): what the keeper holds (10, 11, ...) lies in between.
+    launcher!.execute(taskFds.map((fd) => ({ name: 'close', args: [fd] })));
   },
 };
 
