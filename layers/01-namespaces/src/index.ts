@@ -23,6 +23,7 @@ export * from './netlink/network-namespace.ts';
 export * from './netlink/nftables.ts';
 export * from './netlink/route-netlink.ts';
 export * from './netlink/routes.ts';
+export * from './provisional.ts';
 export { compileSeccomp, type SeccompFilter } from './seccomp/compile.ts';
 export { type DefaultSeccompProfile, defaultSeccompProfile } from './seccomp/default-profile.ts';
 export { disassembleSeccomp } from './seccomp/disassemble.ts';
@@ -45,7 +46,8 @@ export { RecordingExecutor, type Respond } from './syscalls/recording.ts';
 export * from './syscalls/signals.ts';
 export { localSyscalls, Syscalls } from './syscalls/syscalls.ts';
 export { formatArg, formatCall } from './syscalls/transcript.ts';
-export { OtlpFileExporter, traceToFile } from './trace/otlp-file.ts';
+export { OtlpFileExporter, toOtlpLine, traceToFile } from './trace/otlp-file.ts';
+export { type ReadSpan, readTrace } from './trace/read-trace.ts';
 export {
   type Attributes,
   currentTraceparent,
@@ -56,3 +58,4 @@ export {
   span,
   syscallSpans,
 } from './trace/span.ts';
+export { drawWaterfall, isSyscall, type WaterfallOptions } from './trace/waterfall.ts';

@@ -44,6 +44,11 @@ const serve = command({
       long: 'network-masquerade',
       description: "let pods reach the world behind the node's address",
     }),
+    hostNetns: option({
+      type: optional(string),
+      long: 'host-netns',
+      description: "path of the network namespace that bridges live in (default: the server's)",
+    }),
     cgroupParent: option({
       type: optional(string),
       long: 'cgroup-parent',

@@ -24,6 +24,8 @@ export interface ServeOptions {
   readonly subnet?: string | undefined;
   /** Lets pods reach the world behind the node's address. */
   readonly masquerade: boolean;
+  /** Where bridges live: a network namespace's path. */
+  readonly hostNetns?: string | undefined;
   /** Parent of the cgroups of pods that name none. */
   readonly cgroupParent?: string | undefined;
 }
@@ -44,10 +46,11 @@ export async function serveUntilSignalled(options: ServeOptions): Promise<void> 
 }
 
 function managerOptions(options: ServeOptions): ManagerOptions {
-  const { root, state, bridge, subnet, masquerade, cgroupParent } = options;
+  const { root, state, bridge, subnet, masquerade, hostNetns, cgroupParent } = options;
   return {
     root,
     state,
+    hostNetns,
     cgroupParent,
     network: {
       ipMasq: masquerade,

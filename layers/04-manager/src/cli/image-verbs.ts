@@ -1,5 +1,6 @@
 /** `strata pull`, `images`, `rmi` and the `image` group. */
 import { type Call, type Flag, runCommandLine, StrataError, type Verb } from '@strata/namespaces';
+import type { PullProgress } from '../registry/pull-image.ts';
 import { withManager } from './global-options.ts';
 import { humanSize, shortId, table } from './table.ts';
 
@@ -41,15 +42,26 @@ export const pull: Verb = {
     return withManager(call.globals, async ({ images }) => {
       const image = await images.pull(call.arguments[0]!, {
         insecure: call.flag('insecure'),
-        ...(!call.flag('quiet') && {
-          progress: (line: string) => process.stderr.write(`${line}\n`),
-        }),
+        ...(!call.flag('quiet') && { progress: progressLines() }),
       });
       process.stdout.write(`${image.id}\n`);
       return 0;
     });
   },
 };
+
+/** A line when a layer begins to come, one when it is there. */
+function progressLines(): (progress: PullProgress) => void {
+  const begun = new Set<string>();
+  return ({ digest, received, size, existed }) => {
+    const say = (what: string): boolean =>
+      process.stderr.write(`${shortId(digest)}: ${what} (${humanSize(size)})\n`);
+    if (existed) say('there already');
+    else if (received >= size) say('done');
+    else if (!begun.has(digest)) say('fetching');
+    begun.add(digest);
+  };
+}
 
 export const rmi: Verb = {
   summary: 'remove images',

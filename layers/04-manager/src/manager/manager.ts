@@ -151,7 +151,7 @@ class Resources implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#networks?.[Symbol.dispose]();
     const shim = await this.#shim;
-    if (shim?.[Symbol.asyncDispose]) await shim[Symbol.asyncDispose]();
-    else shim?.[Symbol.dispose]?.();
+    shim?.[Symbol.dispose]?.();
+    await shim?.[Symbol.asyncDispose]?.();
   }
 }
