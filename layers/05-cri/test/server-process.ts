@@ -36,6 +36,7 @@ export class ServerProcess implements AsyncDisposable {
   #child: ChildProcess | undefined;
   #client: CriClient | undefined;
   #output = '';
+  #mountNamespace: string | undefined;
 
   constructor() {
     this.directory = mkdtempSync(join(tmpdir(), 'strata-cri-'));
@@ -109,17 +110,19 @@ export class ServerProcess implements AsyncDisposable {
     return code as number | null;
   }
 
-  /** Other processes than the server that have to do with the scratch directory: shim, containers. */
+  /** Other processes than the server that have to do with it: shim, keepers, containers. */
   processes(): string[] {
     const name = basename(this.directory);
+    this.#mountNamespace ??= readlinkSync(`/proc/${this.#holder.pid}/ns/mnt`);
     const own = [process.pid, this.#child?.pid, this.#holder.pid].map(String);
     return readdirSync('/proc')
       .filter((pid) => /^\d+$/.test(pid) && !own.includes(pid))
       .flatMap((pid) => {
         const command = ifThere(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
         const cgroups = ifThere(() => readFileSync(`/proc/${pid}/cgroup`, 'utf8'));
-        const directory = ifThere(() => readlinkSync(`/proc/${pid}/cwd`));
-        const isRelated = [command, cgroups, directory].some((text) => text.includes(name));
+        const namespace = ifThere(() => readlinkSync(`/proc/${pid}/ns/mnt`));
+        const isRelated =
+          command.includes(name) || cgroups.includes(name) || namespace === this.#mountNamespace;
         return isRelated ? [`${pid} ${command.replaceAll('\0', ' ')}`] : [];
       });
   }
@@ -166,7 +169,8 @@ function ifThere<T>(look: () => T): T | '' {
     return look();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ESRCH') return '';
+    // Some of another user's, or of a kernel thread's, may not be looked at.
+    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES') return '';
     throw error;
   }
 }
