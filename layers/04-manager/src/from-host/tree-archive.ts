@@ -34,7 +34,7 @@ async function fill(archive: Pack, tree: FileTree, mtime: Date): Promise<void> {
   for (const [name, entry] of tree.entries()) {
     const header = { name, mtime, uid: 0, gid: 0 };
     if (entry.type === 'file') {
-      await addCapability(archive, entry, mtime);
+      addCapability(archive, entry, mtime);
       const content = 'source' in entry ? readFileSync(entry.source) : Buffer.from(entry.content);
       await add(archive, { ...header, mode: entry.mode, type: 'file' }, content);
     } else if (entry.type === 'symlink') {
@@ -55,21 +55,42 @@ function add(archive: Pack, header: PackHeader, content = Buffer.alloc(0)): Prom
 }
 
 /**
- * The capabilities a host program has (ping has CAP_NET_RAW), as a pax header of its own: they are
- * bytes, and tar-stream writes attributes as text.
+ * Adds the capabilities a host program has (ping has CAP_NET_RAW) to the entry that follows, as a
+ * pax header. tar-stream writes attributes as text and these are bytes, so the header is ours.
  */
-async function addCapability(archive: Pack, entry: TreeEntry, mtime: Date): Promise<void> {
+function addCapability(archive: Pack, entry: TreeEntry, mtime: Date): void {
   if (!('source' in entry)) return;
   const value = localSyscalls().lgetxattr(entry.source, CAPABILITY);
   if (!value) return;
-  const body = Buffer.concat([
-    Buffer.from(` SCHILY.xattr.${CAPABILITY}=`),
-    value,
-    Buffer.from('\n'),
-  ]);
+  const record = paxRecord(`SCHILY.xattr.${CAPABILITY}`, value);
+  archive.push(paxHeader(record.length, mtime));
+  archive.push(Buffer.concat([record, Buffer.alloc(-record.length & (BLOCK_BYTES - 1))]));
+}
+
+const BLOCK_BYTES = 512;
+
+/** `LENGTH KEY=VALUE\n`, where the length counts its own digits. */
+function paxRecord(key: string, value: Uint8Array): Buffer {
+  const body = Buffer.concat([Buffer.from(` ${key}=`), value, Buffer.from('\n')]);
   let length = body.length;
   while (`${length}`.length + body.length !== length) length = `${length}`.length + body.length;
-  const record = Buffer.concat([Buffer.from(`${length}`), body]);
-  const type = 'pax-header' as NonNullable<PackHeader['type']>;
-  await add(archive, { name: 'PaxHeader', type, mode: 0o644, mtime, uid: 0, gid: 0 }, record);
+  return Buffer.concat([Buffer.from(`${length}`), body]);
+}
+
+/** A header block of type x. @see pax(1), "ustar Interchange Format" */
+function paxHeader(size: number, mtime: Date): Buffer {
+  const block = Buffer.alloc(BLOCK_BYTES);
+  const octal = (value: number, digits: number): string => value.toString(8).padStart(digits, '0');
+  block.write('PaxHeader', 0);
+  block.write(octal(0o644, 7), 100);
+  block.write(octal(0, 7), 108);
+  block.write(octal(0, 7), 116);
+  block.write(octal(size, 11), 124);
+  block.write(octal(mtime.getTime() / 1000, 11), 136);
+  block.write(' '.repeat(8), 148);
+  block.write('x', 156);
+  block.write('ustar\x0000', 257);
+  const sum = block.reduce((total, byte) => total + byte, 0);
+  block.write(`${octal(sum, 6)}\0 `, 148);
+  return block;
 }

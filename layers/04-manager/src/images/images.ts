@@ -104,7 +104,8 @@ export class Images {
     const { chooseImages, importImage } = await import('../oci-layout/import-layout.ts');
     const { openLayout } = await import('../oci-layout/layout-source.ts');
     using source = await openLayout(parseLocation(location).path);
-    return this.#adding(async () => {
+    // Awaited here: the source is closed when this function returns.
+    return await this.#adding(async () => {
       const images: Image[] = [];
       for (const { reference, target } of chooseImages(source, options.name)) {
         await importImage(this.content, source, target);

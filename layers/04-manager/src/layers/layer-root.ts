@@ -14,6 +14,7 @@ import {
   AT_SYMLINK_NOFOLLOW,
   ELOOP,
   ENOENT,
+  ENOTDIR,
   errnoOf,
   type FileStatus,
   localSyscalls,
@@ -183,5 +184,5 @@ export class LayerRoot implements Disposable {
 /** True for the errors that say "this path is not, or no longer, a directory". */
 export const isNotThere = (error: unknown): boolean => {
   const errno = errnoOf(error);
-  return errno === ENOENT || errno === ELOOP;
+  return errno === ENOENT || errno === ENOTDIR || errno === ELOOP;
 };

@@ -17,10 +17,11 @@ import {
   O_NOFOLLOW,
   O_RDONLY,
   StrataError,
+  SyscallError,
   span,
 } from '@strata/namespaces';
 import { type Digest, digestFromHex } from '../content/digest.ts';
-import { layerEntry } from './layer-entry.ts';
+import { type LayerEntry, layerEntry } from './layer-entry.ts';
 import type { Compression } from './layer-media.ts';
 import { isNotThere, LayerRoot } from './layer-root.ts';
 import { finishFile, makeEntry } from './make-entry.ts';
@@ -87,8 +88,9 @@ async function unpack(options: UnpackOptions): Promise<number> {
     );
     throw layerError(failure);
   }
-  if (meter.digest !== options.diffId) {
-    const message = `layer ${options.diffId} has the content of ${meter.digest}`;
+  const found = meter.digest();
+  if (found !== options.diffId) {
+    const message = `layer ${options.diffId} has the content of ${found}`;
     throw new StrataError('DIGEST_MISMATCH', message, {
       hint: "the image's configuration and its layers do not belong together",
     });
@@ -111,15 +113,28 @@ async function makeEntries(
     }
     const entry = layerEntry(tarEntry.header, tarEntry.records);
     if (entry.type === 'directory') directoryTimes.set(entry.path.join('/') || '.', entry.mtimeNs);
-    const fd = makeEntry(root, entry);
+    const fd = inEntry(entry, () => makeEntry(root, entry));
     if (fd === undefined) {
       tarEntry.data.resume();
       continue;
     }
     await writeContent(fd, tarEntry);
-    finishFile(fd, entry);
+    inEntry(entry, () => finishFile(fd, entry));
   }
   setDirectoryTimes(root, new Map([...root.impliedTimes, ...directoryTimes]));
+}
+
+/** Says which entry it was that the kernel refused. */
+function inEntry<T>(entry: LayerEntry, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    const path = entry.path.join('/');
+    const message = `layer entry ${JSON.stringify(path)}: ${error.message}`;
+    const { errno, syscall } = error;
+    throw new StrataError(error.code, message, { path, errno, syscall, cause: error });
+  }
 }
 
 async function writeContent(fd: number, { header, data }: TarEntry): Promise<void> {
@@ -198,7 +213,7 @@ class Meter {
   }.bind(this);
 
   /** To be asked once, at the end. */
-  get digest(): Digest {
+  digest(): Digest {
     return digestFromHex(this.#hash.digest('hex'));
   }
 
