@@ -24,7 +24,8 @@ import { ShimCalls } from './shim-messages.ts';
 import { connectOrSpawn, type SpawnOptions } from './spawn-shim.ts';
 import { Task } from './task-messages.ts';
 
-const REPEATS = 5;
+/** A call that kills the shim each time must not be repeated for ever. */
+const REPEATS = 100;
 
 export class ShimClient implements ShimApi, Disposable {
   readonly #connect: () => Promise<TtrpcClient>;
@@ -52,12 +53,19 @@ export class ShimClient implements ShimApi, Disposable {
     return client;
   }
 
+  /** The connection, made anew where it was lost; callers at the same time share the attempt. */
   async #connected(): Promise<TtrpcClient> {
     if (this.#closed) throw new StrataError('CONNECTION_LOST', 'this client is closed');
-    const existing = await this.#connection?.catch(() => undefined);
-    if (existing && !existing.isLost) return existing;
-    this.#connection = this.#connect();
-    return this.#connection;
+    this.#connection ??= this.#connect();
+    const attempt = this.#connection;
+    let client: TtrpcClient | undefined;
+    try {
+      client = await attempt;
+    } finally {
+      const isUsable = client && !client.isLost;
+      if (!isUsable && this.#connection === attempt) this.#connection = undefined;
+    }
+    return client.isLost ? this.#connected() : client;
   }
 
   async #call<Q, A>(method: MethodType<Q, A>, request: Partial<Q>): Promise<A> {

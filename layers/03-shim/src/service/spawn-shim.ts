@@ -52,12 +52,15 @@ export async function connectOrSpawn(options: SpawnOptions): Promise<TtrpcClient
   });
 }
 
+/** The last two: it was killed between our connect and its accept. */
+const NOBODY_THERE = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
+
 async function tryConnect(socket: string): Promise<TtrpcClient | undefined> {
   try {
     return await TtrpcClient.connect(socket);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;
+    if (NOBODY_THERE.has(String(code))) return undefined;
     throw error;
   }
 }

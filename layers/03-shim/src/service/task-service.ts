@@ -62,7 +62,7 @@ export function taskMethods(shim: Shim, shutdown: () => void): Services[string] 
     })),
     Shutdown: unary(Task.Shutdown.request, Task.Shutdown.response, ({ now }) => {
       // As containerd's shim: with containers left, only `now` ends it (they go on all the same).
-      if (now || shim.size === 0) shutdown();
+      if (now || shim.size === 0) setImmediate(shutdown);
       return {};
     }),
   };

@@ -92,10 +92,10 @@ export class TtrpcServer {
     return this.#sockets.size;
   }
 
-  /** Stops listening and drops all connections. */
+  /** Stops listening, and drops all connections when what was answered is sent. */
   close(): void {
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets) socket.destroySoon();
   }
 
   #accept(socket: Socket): void {
