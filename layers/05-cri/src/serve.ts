@@ -38,8 +38,10 @@ export async function serveUntilSignalled(options: ServeOptions): Promise<void> 
   const path = socketPath(options.listen);
   traceToFile('strata-cri', options.trace);
   await using manager = await Manager.open(managerOptions(options));
-  const server = await CriServer.listen({ path, services: criServices(manager) });
+  const server = await CriServer.listen({ path, services: criServices(manager, options.root) });
   process.stdout.write(`strata-cri: listening on unix://${path}\n`);
+  // In the background: calls are answered from here on, and Status tells if it fails.
+  manager.ready().catch(() => undefined);
   await signalled();
   process.once('SIGTERM', () => process.exit(1)).once('SIGINT', () => process.exit(1));
   await server.close();

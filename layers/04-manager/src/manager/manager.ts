@@ -90,6 +90,11 @@ export class Manager implements AsyncDisposable {
     }
   }
 
+  /** Starts the shim if it does not run: a server does so before its first pod has to wait for it. */
+  async ready(): Promise<void> {
+    await this.#resources.shim();
+  }
+
   /** The pod networks, opened when they are first needed. */
   get networks(): Networks {
     return this.#resources.networks();

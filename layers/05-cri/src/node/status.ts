@@ -13,7 +13,7 @@ export function statusHandlers(manager: NodeManager): Handlers<typeof RuntimeSer
   return {
     async status({ verbose }) {
       const conditions = [
-        await condition('RuntimeReady', 'ManagerUnusable', () => manager.pods.list()),
+        await condition('RuntimeReady', 'ShimUnreachable', () => manager.ready()),
         await condition('NetworkReady', 'NetworkUnusable', () => manager.networks.reservations()),
       ];
       return {
