@@ -193,12 +193,12 @@ export class Images {
     });
   }
 
-  /** A root file system that was prepared before; undefined if there is none. */
-  findRootfs(
-    containerId: string,
-    options: { volatile?: boolean } = {},
-  ): PreparedRootfs | undefined {
-    return this.#rootfs.find(containerId, options);
+  /**
+   * A root file system that was prepared before; undefined if there is none.
+   * @throws {StrataError} ROOTFS_LOST if it was volatile and the machine has been started since
+   */
+  findRootfs(containerId: string): PreparedRootfs | undefined {
+    return this.#rootfs.find(containerId);
   }
 
   /** Unmounts and removes a container's root file system; nothing where it has none. */

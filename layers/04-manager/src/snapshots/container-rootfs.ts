@@ -4,12 +4,22 @@
  *   <root>/rootfs/<container>/upper    its changes
  *                            /work     overlayfs's
  *                            /merged   where it can be mounted
+ *                            /boot     only for a volatile one: the boot it belongs to
  *
  * The row in the `rootfs` table says which snapshots it lies on, so that none of them is removed
  * while it is there. The row comes first and goes last.
  */
-import { chmodSync, chownSync, mkdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { StrataError } from '@strata/namespaces';
 import type { Digest } from '../content/digest.ts';
 import type { StateDatabase } from '../state/state-database.ts';
@@ -25,6 +35,10 @@ export interface PreparedRootfs extends OverlayDescription {
   /** A detached mount of it, to be attached elsewhere with move_mount(2). */
   open(): number;
 }
+
+/** In a volatile root file system: the boot it belongs to. */
+const BOOT_FILE = 'boot';
+const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8');
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$/;
 
@@ -66,21 +80,28 @@ export class ContainerRootfs {
     for (const path of [upper, work, target]) mkdirSync(path, { mode: 0o755 });
     const lowers = this.#lowers(chainIds, directory);
     likeness(lowers[0]!, upper);
+    if (options.volatile) writeFileSync(join(directory, BOOT_FILE), bootId());
     return prepared({ lowers, upper, work, target, volatile: options.volatile ?? false });
   }
 
-  /** The description of one that was prepared before, by this process or another. */
-  find(containerId: string, options: { volatile?: boolean } = {}): PreparedRootfs | undefined {
+  /**
+   * One that was prepared before, by this process or another; undefined if there is none.
+   * @throws {StrataError} ROOTFS_LOST if it was volatile and the machine has been started since
+   */
+  find(containerId: string): PreparedRootfs | undefined {
     const directory = this.#directory(containerId);
     const sql = 'SELECT chain_ids FROM rootfs WHERE container_id = ?';
     const row = this.#state.get<{ chain_ids: string }>(sql, containerId);
     if (!row) return undefined;
+    const bootFile = join(directory, BOOT_FILE);
+    const volatile = existsSync(bootFile);
+    if (volatile) this.#allowRemount(containerId, bootFile);
     return prepared({
       lowers: this.#lowers(JSON.parse(row.chain_ids), directory),
       upper: join(directory, 'upper'),
       work: join(directory, 'work'),
       target: join(directory, 'merged'),
-      volatile: options.volatile ?? false,
+      volatile,
     });
   }
 
@@ -92,6 +113,20 @@ export class ContainerRootfs {
     this.#scratch ??= new ScratchDirectories(join(this.#root, '.scratch'));
     this.#scratch.detach(directory)[Symbol.dispose]();
     this.#state.run('DELETE FROM rootfs WHERE container_id = ?', containerId);
+  }
+
+  /**
+   * Overlayfs marks a volatile mount's work directory and refuses to mount it again, since a crash
+   * of the machine may have damaged it. In the same boot there was none.
+   */
+  #allowRemount(containerId: string, bootFile: string): void {
+    if (readFileSync(bootFile, 'utf8') !== bootId()) {
+      const message = `the changes of container ${containerId} are from before the last boot`;
+      const hint = 'it was made volatile: remove it and make it anew';
+      throw new StrataError('ROOTFS_LOST', message, { path: dirname(bootFile), hint });
+    }
+    const marker = join(dirname(bootFile), 'work', 'work', 'incompat', 'volatile');
+    rmSync(marker, { recursive: true, force: true });
   }
 
   #directory(containerId: string): string {
