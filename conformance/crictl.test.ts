@@ -148,7 +148,7 @@ describe.skipIf(obstacle)(`crictl${obstacle ? ` (skipped: ${obstacle})` : ''}`, 
   test('exec -s', () => {
     expect(crictl('exec', '-s', container, 'echo', 'from', 'inside')).toBe('from inside');
     expect(crictl('exec', '-s', container, 'hostname')).toBe('web-host');
-    expect(() => crictl('exec', '-s', container, 'sh', '-c', 'exit 3')).toThrow(/exit code 3/);
+    expect(() => crictl('exec', '-s', container, 'sh', '-c', 'exit 3')).toThrow(/exited with 3/);
   });
 
   test('stop and rm', () => {

@@ -1,12 +1,20 @@
-/** strata-cri in a scratch directory, as the tests and the benchmarks start it. */
+/**
+ * strata-cri in a scratch directory, as the tests and the benchmarks start it.
+ *
+ * Its bridge is in a network namespace of its own, its cgroups below one parent, and its shim ends
+ * with it; so the machine is afterwards as it was.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { NetworkNamespace } from '@strata/namespaces';
+import { ShimClient } from '@strata/shim';
 
 const LAUNCHER = resolve(import.meta.dirname, '../../layers/05-cri/bin/strata-cri');
+const CGROUPS = '/sys/fs/cgroup';
 const READY_WITHIN_MS = 20_000;
 const ENDS_WITHIN_MS = 10_000;
 
@@ -16,6 +24,8 @@ export interface CriServer extends AsyncDisposable {
   /** A directory for logs and whatever else goes with the server. */
   readonly directory: string;
   readonly pid: number;
+  /** The manager's state directory. */
+  readonly state: string;
 }
 
 /**
@@ -26,8 +36,12 @@ export async function startCriServer(): Promise<CriServer> {
   const directory = mkdtempSync(join(tmpdir(), 'strata-cri-'));
   const socket = join(directory, 'cri.sock');
   const endpoint = `unix://${socket}`;
-  const args = ['serve', '--listen', endpoint];
-  args.push('--root', join(directory, 'root'), '--state', join(directory, 'state'));
+  const state = join(directory, 'state');
+  const cgroupParent = `/strata-${directory.split('-').at(-1)}`;
+  const hostSide = NetworkNamespace.create();
+  const args = ['serve', '--listen', endpoint, '--root', join(directory, 'root')];
+  args.push('--state', state, '--cgroup-parent', cgroupParent);
+  args.push('--host-netns', `/proc/${process.pid}/fd/${hostSide.fd}`);
   const child = spawn(LAUNCHER, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   const listen = (chunk: Buffer): void => {
@@ -35,20 +49,25 @@ export async function startCriServer(): Promise<CriServer> {
   };
   child.stdout.on('data', listen);
   child.stderr.on('data', listen);
+  const stop = async (): Promise<void> => {
+    await end(child);
+    await endShim(state);
+    hostSide[Symbol.dispose]();
+    removeCgroups(cgroupParent);
+    rmSync(directory, { recursive: true, force: true });
+  };
   try {
     await untilReady(child, socket);
   } catch (error) {
-    await end(child);
+    await stop();
     throw new Error(`strata-cri: ${(error as Error).message}: ${said.trim()}`);
   }
   return {
     endpoint,
     directory,
     pid: child.pid!,
-    async [Symbol.asyncDispose]() {
-      await end(child);
-      rmSync(directory, { recursive: true, force: true });
-    },
+    state,
+    [Symbol.asyncDispose]: stop,
   };
 }
 
@@ -80,5 +99,24 @@ async function end(child: ChildProcess): Promise<void> {
   if ((await Promise.race([ended, late])) === 'late') {
     child.kill('SIGKILL');
     await ended;
+  }
+}
+
+/** The shim would end by itself after a while; whoever cleans up does not wait for that. */
+async function endShim(state: string): Promise<void> {
+  const socket = join(state, 'shim', 'shim.sock');
+  if (!existsSync(socket)) return;
+  using client = await ShimClient.connect(socket);
+  const pid = await client.shimPid();
+  await client.shutdown();
+  const deadline = Date.now() + ENDS_WITHIN_MS;
+  while (existsSync(`/proc/${pid}`) && Date.now() < deadline) await sleep(5);
+}
+
+/** The parent stays for other pods. What is inside it should have gone; if not, this throws. */
+function removeCgroups(parent: string): void {
+  for (const hierarchy of ['', ...readdirSync(CGROUPS)]) {
+    const path = join(CGROUPS, hierarchy, parent);
+    if (existsSync(path)) rmdirSync(path);
   }
 }
