@@ -1,7 +1,9 @@
 /** From host programs to a mounted root file system in which they run. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -11,6 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { localSyscalls } from '@strata/namespaces';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Images } from '../src/images/images.ts';
 import { openState, type StateDatabase } from '../src/state/state-database.ts';
@@ -90,6 +93,52 @@ test('a detached mount of a root file system needs no place', async () => {
     closeSync(fd);
     images.releaseRootfs('c');
   }
+});
+
+test('a root file system that exists is neither made twice nor damaged by the attempt', async () => {
+  await images.fromHost('tools', ['ls']);
+  const { upper } = await images.prepareRootfs('c', 'tools');
+  writeFileSync(join(upper, 'note'), 'kept');
+  await expect(images.prepareRootfs('c', 'tools')).rejects.toMatchObject({
+    code: 'ALREADY_EXISTS',
+  });
+  expect(readdirSync(upper)).toEqual(['note']);
+  images.releaseRootfs('c');
+});
+
+test("a program's capabilities come along, every byte of them", async () => {
+  const program = join(root, 'program');
+  copyFileSync('/bin/true', program);
+  const value = Buffer.from('0100000280200000000000000000000000000000', 'hex');
+  localSyscalls().lsetxattr(program, 'security.capability', value);
+  await images.fromHost('capable', [program]);
+  const rootfs = await images.prepareRootfs('c', 'capable');
+  const copy = join(rootfs.lowers[0]!, program);
+  const found = localSyscalls().lgetxattr(copy, 'security.capability');
+  expect(Buffer.from(found!).toString('hex')).toBe(value.toString('hex'));
+  images.releaseRootfs('c');
+});
+
+test('several processes make the same image at once', async () => {
+  const source = join(import.meta.dirname, '../src');
+  const program = `
+    import { Images } from ${JSON.stringify(join(source, 'images/images.ts'))};
+    import { openState } from ${JSON.stringify(join(source, 'state/state-database.ts'))};
+    const root = ${JSON.stringify(root)};
+    const images = Images.open({ root, state: openState(root + '/state.db') });
+    await images.fromHost('tools:' + process.pid, ['ls']);
+    await images.prepareRootfs('c' + process.pid, 'tools:' + process.pid);`;
+  const exits = Array.from({ length: 3 }, async () => {
+    const options = { cwd: import.meta.dirname, stdio: 'inherit' } as const;
+    const arguments_ = ['--input-type=module-typescript', '-e', program];
+    const [code] = await once(spawn(process.execPath, arguments_, options), 'exit');
+    return code;
+  });
+  expect(await Promise.all(exits)).toEqual([0, 0, 0]);
+  expect(images.list()[0]?.tags).toHaveLength(3);
+  expect(images.content.list()).toHaveLength(3);
+  expect(images.snapshots.list()).toHaveLength(1);
+  for (const tag of images.list()[0]!.tags) images.releaseRootfs(`c${tag.split(':')[1]}`);
 });
 
 test('preparing a root file system takes about a millisecond', async () => {

@@ -57,7 +57,7 @@ export class ContainerRootfs {
 
   /**
    * Makes the directories of a container's root file system. Nothing is mounted yet.
-   * @throws {StrataError} ALREADY_EXISTS, INVALID_ID
+   * @throws {StrataError} ALREADY_EXISTS, INVALID_ID, SNAPSHOT_GONE
    */
   prepare(options: {
     containerId: string;
@@ -65,23 +65,15 @@ export class ContainerRootfs {
     chainIds: readonly Digest[];
     volatile?: boolean;
   }): PreparedRootfs {
-    const { containerId, manifest, chainIds } = options;
+    const { containerId } = options;
     const directory = this.#directory(containerId);
-    const sql = 'INSERT INTO rootfs VALUES (?, ?, ?) ON CONFLICT DO NOTHING';
-    const added = this.#state.run(sql, containerId, manifest, JSON.stringify(chainIds));
-    if (added === 0) {
-      const message = `container ${containerId} already has a root file system`;
-      throw new StrataError('ALREADY_EXISTS', message, { path: directory });
+    this.#claim(options);
+    try {
+      return this.#make(directory, options);
+    } catch (error) {
+      this.release(containerId);
+      throw error;
     }
-    mkdirSync(directory, { mode: 0o711 });
-    const upper = join(directory, 'upper');
-    const work = join(directory, 'work');
-    const target = join(directory, 'merged');
-    for (const path of [upper, work, target]) mkdirSync(path, { mode: 0o755 });
-    const lowers = this.#lowers(chainIds, directory);
-    likeness(lowers[0]!, upper);
-    if (options.volatile) writeFileSync(join(directory, BOOT_FILE), bootId());
-    return prepared({ lowers, upper, work, target, volatile: options.volatile ?? false });
   }
 
   /**
@@ -113,6 +105,37 @@ export class ContainerRootfs {
     this.#scratch ??= new ScratchDirectories(join(this.#root, '.scratch'));
     this.#scratch.detach(directory)[Symbol.dispose]();
     this.#state.run('DELETE FROM rootfs WHERE container_id = ?', containerId);
+  }
+
+  /** In one transaction, as garbage collection is: the snapshots are there and stay, or are not. */
+  #claim(options: { containerId: string; manifest: Digest; chainIds: readonly Digest[] }): void {
+    const { containerId, manifest, chainIds } = options;
+    this.#state.transaction(() => {
+      const gone = chainIds.find((chain) => !this.#snapshots.has(chain));
+      if (gone) {
+        const hint = 'its image was removed at this very moment';
+        throw new StrataError('SNAPSHOT_GONE', `snapshot ${gone} is not there any more`, { hint });
+      }
+      const sql = 'INSERT INTO rootfs VALUES (?, ?, ?) ON CONFLICT DO NOTHING';
+      if (this.#state.run(sql, containerId, manifest, JSON.stringify(chainIds)) === 1) return;
+      const message = `container ${containerId} already has a root file system`;
+      throw new StrataError('ALREADY_EXISTS', message, { path: this.#directory(containerId) });
+    });
+  }
+
+  #make(
+    directory: string,
+    options: { chainIds: readonly Digest[]; volatile?: boolean },
+  ): PreparedRootfs {
+    mkdirSync(directory, { mode: 0o711 });
+    const upper = join(directory, 'upper');
+    const work = join(directory, 'work');
+    const target = join(directory, 'merged');
+    for (const path of [upper, work, target]) mkdirSync(path, { mode: 0o755 });
+    const lowers = this.#lowers(options.chainIds, directory);
+    likeness(lowers[0]!, upper);
+    if (options.volatile) writeFileSync(join(directory, BOOT_FILE), bootId());
+    return prepared({ lowers, upper, work, target, volatile: options.volatile ?? false });
   }
 
   /**
