@@ -5,7 +5,7 @@
  *   mounts[].destination   relative: taken to start at the container's root
  *   process.capabilities   a name that the kernel does not know: left out of the set
  */
-import { capabilityMask } from '@strata/namespaces';
+import { availableCapabilities } from '@strata/namespaces';
 import type { Capabilities, Spec } from './spec.ts';
 
 export interface ConfigWarning {
@@ -30,7 +30,8 @@ function unknownCapabilities(sets: Capabilities | undefined): ConfigWarning[] {
   const names = new Set(
     Object.values(sets ?? {}).flatMap((set: string[] | undefined) => set ?? []),
   );
-  const unknown = [...names].filter((name) => capabilityMask([name]) === 0n);
+  const available = new Set(availableCapabilities([...names]));
+  const unknown = [...names].filter((name) => !available.has(name));
   if (unknown.length === 0) return [];
   const field = 'process.capabilities';
   return [{ field, message: `${field}: left out, since unknown: ${unknown.join(', ')}` }];

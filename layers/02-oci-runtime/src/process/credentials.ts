@@ -12,6 +12,7 @@
  * @see capabilities(7), runtime-spec config.md#linux-process
  */
 import {
+  availableCapabilities,
   capabilityMask,
   lastCapability,
   type Operation,
@@ -30,6 +31,10 @@ export interface CredentialOptions {
   canSetGroups: boolean;
 }
 
+/** What the kernel does not know is left out; `configWarnings` has told. */
+const mask = (names: readonly string[] = []): bigint =>
+  capabilityMask(availableCapabilities(names));
+
 /** The calls that turn root into the process's user. */
 export function credentialOperations(
   process: SpecProcess,
@@ -38,7 +43,7 @@ export function credentialOperations(
   const { user, capabilities } = process;
   const recorder = new RecordingExecutor();
   const sys = new Syscalls(recorder);
-  const bounding = capabilityMask(capabilities?.bounding ?? []);
+  const bounding = mask(capabilities?.bounding);
   for (let number = 0; number <= lastCapability(); number++) {
     if ((bounding & (1n << BigInt(number))) === 0n) {
       sys.call('prctl', PR_CAPBSET_DROP, number, 0, 0, 0);
@@ -50,16 +55,14 @@ export function credentialOperations(
   sys.setresuid(user.uid);
   sys.call('prctl', PR_SET_KEEPCAPS, 0, 0, 0, 0);
   sys.capset({
-    effective: capabilityMask(capabilities?.effective ?? []),
-    permitted: capabilityMask(capabilities?.permitted ?? []),
-    inheritable: capabilityMask(capabilities?.inheritable ?? []),
+    effective: mask(capabilities?.effective),
+    permitted: mask(capabilities?.permitted),
+    inheritable: mask(capabilities?.inheritable),
   });
   sys.call('prctl', PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   // The kernel only takes ambient what is permitted and inheritable; specs of runc 1.1 name more.
   const ambient =
-    capabilityMask(capabilities?.ambient ?? []) &
-    capabilityMask(capabilities?.permitted ?? []) &
-    capabilityMask(capabilities?.inheritable ?? []);
+    mask(capabilities?.ambient) & mask(capabilities?.permitted) & mask(capabilities?.inheritable);
   for (let number = 0; number <= lastCapability(); number++) {
     if ((ambient & (1n << BigInt(number))) !== 0n) {
       sys.call('prctl', PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0);

@@ -50,8 +50,14 @@ export function makeDevice(major: number, minor: number): number {
   return (minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12);
 }
 
-/** Makes the default devices, those of the spec, and the links. */
+/**
+ * Makes the default devices, those of the spec, and the links.
+ *
+ * mknod(2) applies the umask, which the init has from its creator: with the usual 022 only root
+ * could write to /dev/null. The process's own umask is set later.
+ */
 export function makeDevices(sys: Syscalls, rootfs: Rootfs, devices: readonly LinuxDevice[]): void {
+  sys.umask(0);
   const dev = rootfs.makeDirectory('/dev');
   const given = new Set(devices.map((device) => device.path));
   for (const [name, [major, minor]] of Object.entries(DEFAULT_DEVICES)) {
@@ -93,7 +99,7 @@ function makeSpecDevice(
 
 /**
  * Makes a node, whatever was there before being left if it is the same name: an image may bring its
- * own /dev/null. Modes are set again because mknod(2) applies the umask.
+ * own /dev/null.
  */
 function makeNode(
   sys: Syscalls,

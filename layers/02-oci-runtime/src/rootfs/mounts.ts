@@ -161,11 +161,11 @@ function mountCgroups(context: MountContext, mount: Mount, options: MountOptions
     const target = sys.openat2(name, { dirfd: base, flags: O_PATH | O_DIRECTORY | O_NOFOLLOW });
     sys.moveMount(bindCgroup(sys, path, options), target);
   }
-  sys.mountSetattr(base, { set: options.attrSet });
+  sys.mountSetattr(base, { set: options.attrSet, clear: options.attrClear });
 }
 
 function bindCgroup(sys: Syscalls, path: string, options: MountOptions): number {
   const fd = sys.openTree(AT_FDCWD, path, OPEN_TREE_CLONE);
-  sys.mountSetattr(fd, { set: options.attrSet });
+  sys.mountSetattr(fd, { set: options.attrSet, clear: options.attrClear });
   return fd;
 }

@@ -109,18 +109,21 @@ export class ContainerTable {
     this.#database.run('UPDATE containers SET pid = ? WHERE id = ?', pid, id);
   }
 
-  started(id: string): void {
+  started(id: string, atNs: bigint = nowNs()): void {
     this.#database.run(
       `UPDATE containers SET phase = 'running', started_at = ? WHERE id = ? AND phase = 'starting'`,
-      String(nowNs()),
+      String(atNs),
       id,
     );
   }
 
-  /** Writes down how it ended; the first to do so wins. */
+  /**
+   * Writes down how it ended; the first to do so wins. An end is never before the start: the time of
+   * an exit file is that of the kernel's last tick, up to 4 ms ago.
+   */
   ended(id: string, ending: Ending): void {
     this.#database.run(
-      `UPDATE containers SET phase = 'exited', finished_at = ?, exit_code = ?, reason = ?, message = ?
+      `UPDATE containers SET phase = 'exited', finished_at = max(?, started_at), exit_code = ?, reason = ?, message = ?
        WHERE id = ? AND phase IN ('starting', 'running', 'created')`,
       String(ending.finishedAt),
       ending.exitCode,

@@ -131,8 +131,10 @@ export class Containers implements ContainersApi {
       });
       this.#table.setPid(id, pid);
       if (hasOwnAddress(row, config)) await this.#attachNetwork(id, config, pid);
+      // Taken before: a short program has ended when `start` returns.
+      const startedAt = nowNs();
       await shim.start(id);
-      this.#table.started(id);
+      this.#table.started(id, startedAt);
     } catch (error) {
       await shim.delete(id, { force: true }).catch(ignoreMissing);
       await this.#detachNetwork(row);
@@ -180,7 +182,9 @@ export class Containers implements ContainersApi {
       const row = this.#table.get(found);
       if (!row) return;
       this.#table.transition(found, ['created', 'exited', 'creating', 'starting'], 'removing');
-      await this.#dispose(row);
+      const isUnstarted = row.phase === 'created' && this.#table.get(found)?.pid === 0;
+      // Else another process may have started it since the row was read: the shim is asked.
+      await this.#dispose(isUnstarted ? row : { ...row, phase: 'removing' });
     });
   }
 
@@ -223,7 +227,16 @@ export class Containers implements ContainersApi {
 
   async wait(id: string): Promise<number> {
     const row = this.#row(this.#find(id));
-    if (row.phase === 'running' || row.phase === 'starting' || row.phase === 'created') {
+    if (row.phase === 'creating' || row.phase === 'created') {
+      throw new StrataError(
+        'INVALID_STATUS',
+        `cannot wait for container ${row.id}: it is ${row.phase}`,
+        {
+          hint: 'start it first',
+        },
+      );
+    }
+    if (row.phase === 'running' || row.phase === 'starting') {
       const shim = await this.#context.shim();
       await this.#harvest(row, await shim.wait(row.id).catch((error) => missingExit(error)));
     }

@@ -1,4 +1,5 @@
 /** The capabilities of a container: Docker's 14, all for a privileged one, plus and minus. */
+import { readFileSync } from 'node:fs';
 import { CAPABILITIES, StrataError } from '@strata/namespaces';
 
 export const DEFAULT_CAPABILITIES: readonly string[] = [
@@ -18,9 +19,23 @@ export const DEFAULT_CAPABILITIES: readonly string[] = [
   'CAP_SYS_CHROOT',
 ];
 
-/** Every capability this kernel has. */
+let own: string[] | undefined;
+
+/**
+ * Every capability that is ours to give: capset(2) fails with EPERM for one that this process has
+ * not itself, as on a machine without CAP_SYS_RESOURCE.
+ */
 export function allCapabilities(): string[] {
-  return Object.keys(CAPABILITIES);
+  own ??= ownCapabilities();
+  return own;
+}
+
+function ownCapabilities(): string[] {
+  const [, digits] = /^CapPrm:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))!;
+  const mask = BigInt(`0x${digits}`);
+  return Object.entries(CAPABILITIES)
+    .filter(([, number]) => ((mask >> BigInt(number)) & 1n) === 1n)
+    .map(([name]) => name);
 }
 
 /**

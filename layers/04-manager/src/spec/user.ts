@@ -4,21 +4,19 @@
  *
  * Both files are hostile: an image may make them a FIFO, a link to the host's, or gigabytes long
  * (CVE-2024-9676, CVE-2025-4437, CVE-2026-47262). They are opened inside the root, must be regular
- * files, and are read up to a limit. A number that is no valid id is refused and never looked up as a
+ * files (a device is not even opened: to some that is an order), and are read up to a limit. A number that is no valid id is refused and never looked up as a
  * name (CVE-2024-40635, CVE-2026-46680).
  *
  * @see passwd(5), group(5), image-spec config.md (`User`)
  */
-import { closeSync, fstatSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import {
   ENOENT,
   ENOTDIR,
   errnoOf,
   localSyscalls,
   O_DIRECTORY,
-  O_NONBLOCK,
   O_PATH,
-  O_RDONLY,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
   StrataError,
@@ -54,7 +52,13 @@ const HIGHEST_ID = 2 ** 32 - 2;
  * @throws {StrataError} INVALID_USER, INVALID_IMAGE for a file that cannot be trusted
  */
 export function resolveUser(rootfs: string, user: string): ResolvedUser {
-  const [userPart = '', groupPart] = user.split(':', 2);
+  const [userPart = '', groupPart, ...more] = user.split(':');
+  if (more.length > 0) {
+    throw new StrataError('INVALID_USER', `user ${JSON.stringify(user)} has more than one colon`, {
+      field: 'user',
+      hint: 'write user:group',
+    });
+  }
   const root = localSyscalls().openat2(rootfs, { flags: O_PATH | O_DIRECTORY });
   try {
     const passwd = parsePasswd(readInside(root, 'etc/passwd'));
@@ -114,27 +118,36 @@ function unknown(kind: string, name: string, path: string): StrataError {
 
 /** The text of a regular file inside a root; empty where there is none. */
 function readInside(root: number, path: string): string {
-  let fd: number;
+  let place: number;
   try {
     const resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    // O_NONBLOCK: opening a FIFO would wait for a writer that never comes.
-    const flags = O_RDONLY | O_NONBLOCK;
-    fd = localSyscalls().openat2(path, { dirfd: root, flags, resolve });
+    // O_PATH finds out what it is without opening it: a FIFO would wait, a watchdog would start.
+    place = localSyscalls().openat2(path, { dirfd: root, flags: O_PATH, resolve });
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === ENOENT || errno === ENOTDIR) return '';
     throw error;
   }
   try {
-    const status = fstatSync(fd);
+    const status = fstatSync(place);
     if (!status.isFile()) throw untrusted(path, 'is not a regular file');
     if (status.size > LIMIT_BYTES) throw untrusted(path, `has more than ${LIMIT_BYTES} bytes`);
-    const bytes = Buffer.alloc(Math.min(LIMIT_BYTES, status.size + 1));
+    return readUpTo(`/proc/self/fd/${place}`, status.size);
+  } finally {
+    closeSync(place);
+  }
+}
+
+/** At most `size` bytes, however long the file has become. */
+function readUpTo(path: string, size: number): string {
+  const fd = openSync(path, 'r');
+  try {
+    const bytes = Buffer.alloc(size);
     let length = 0;
-    for (;;) {
-      const read = readSync(fd, bytes, length, bytes.length - length, null);
+    while (length < size) {
+      const read = readSync(fd, bytes, length, size - length, null);
+      if (read === 0) break;
       length += read;
-      if (read === 0 || length === bytes.length) break;
     }
     return bytes.toString('utf8', 0, length);
   } finally {
