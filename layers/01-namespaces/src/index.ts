@@ -5,11 +5,27 @@
  * process, or a recording.
  */
 
+export * from './capabilities/capabilities.ts';
+export * from './capabilities/capabilities.ts';
+export { Cgroup, type CgroupPaths } from './cgroups/cgroup.ts';
+export {
+  type CgroupLayout,
+  cgroupLayout,
+  detectCgroups,
+  type Hierarchy,
+} from './cgroups/layout.ts';
+export type { CgroupResources, DeviceRule as CgroupDeviceRule } from './cgroups/resources.ts';
 export { type Program, runCommandLine } from './command-line/command-line.ts';
 export { Call, type Flag, parseFlags, Values, type Verb } from './command-line/flags.ts';
 export * from './errors/errno.ts';
 export * from './errors/strata-error.ts';
 export * from './errors/syscall-error.ts';
+export * from './limits/resource-limits.ts';
+export { parseResourceLimits, RLIM_INFINITY } from './limits/resource-limits.ts';
+export * from './mounts/mount-options.ts';
+export { type MountOptions, parseMountOptions } from './mounts/mount-options.ts';
+export * from './mounts/mountinfo.ts';
+export { type MountInfo, parseMountinfo } from './mounts/mountinfo.ts';
 export * from './netlink/addresses.ts';
 export * from './netlink/ip-address.ts';
 export * from './netlink/link-kinds.ts';
@@ -23,7 +39,6 @@ export * from './netlink/network-namespace.ts';
 export * from './netlink/nftables.ts';
 export * from './netlink/route-netlink.ts';
 export * from './netlink/routes.ts';
-export * from './provisional.ts';
 export { compileSeccomp, type SeccompFilter } from './seccomp/compile.ts';
 export { type DefaultSeccompProfile, defaultSeccompProfile } from './seccomp/default-profile.ts';
 export { disassembleSeccomp } from './seccomp/disassemble.ts';

@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { StrataError } from '../errors/strata-error.ts';
 import { parseResourceLimits, RLIM_INFINITY } from './resource-limits.ts';
 
-test('types become numbers, infinity the kernel’s', () => {
+test('types become numbers, 2^64 infinity', () => {
   const limits = parseResourceLimits([
-    { type: 'RLIMIT_NOFILE', soft: 1024, hard: 18446744073709551615 },
+    { type: 'RLIMIT_NOFILE', soft: 1024, hard: 2 ** 64 },
     { type: 'RLIMIT_RTTIME', soft: 0, hard: 0 },
   ]);
   expect(limits).toEqual([

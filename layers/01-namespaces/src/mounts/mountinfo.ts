@@ -59,19 +59,19 @@ function parseLine(line: string, number: number): MountInfo {
     id: Number(id),
     parentId: Number(parentId),
     device: device!,
-    root: unescape(root!),
-    mountPoint: unescape(mountPoint!),
+    root: unescaped(root!),
+    mountPoint: unescaped(mountPoint!),
     options: options!.split(','),
     optionalFields: fields.slice(6, separator),
-    type: unescape(type!),
-    source: unescape(source!),
+    type: unescaped(type!),
+    source: unescaped(source!),
     // Some file systems write spaces here as they are: 9p, for the paths of a Windows host.
     superOptions: superOptions.join(' ').split(','),
   };
 }
 
 /** `\040` is a space. Bytes beyond ASCII stand as they are. */
-function unescape(text: string): string {
+function unescaped(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
   );
