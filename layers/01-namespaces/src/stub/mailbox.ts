@@ -1,5 +1,6 @@
 /** Node's side of a mailbox: writes requests, wakes the stub, waits for the answer. */
 import { ENOSYS } from '../errors/errno.ts';
+import { StrataError } from '../errors/strata-error.ts';
 import { memoryAt, rawSyscall } from '../syscalls/libc.ts';
 import { Arena, type Arg } from '../syscalls/memory.ts';
 import { type SyscallName, syscallNumber } from '../syscalls/numbers.ts';
@@ -32,6 +33,12 @@ const SPIN_LOOKS = 1500;
 /** How long to sleep between two looks at whether the stub is still alive. */
 const LIVENESS_MS = 20;
 const FUTEX = syscallNumber('futex')!;
+/**
+ * How much of a part is looked at until something larger is to be said. V8 counts a window as
+ * memory held, whatever of it is in use: windows on whole parts, 23 MB a container, made it collect
+ * garbage at every start.
+ */
+const FIRST_WINDOW_BYTES = 128 << 10;
 
 /** The two 32-bit halves of a word; numbers beyond 32 bits stay exact up to 2^53. */
 function putWord(words: Int32Array, at: number, value: number): void {
@@ -41,8 +48,9 @@ function putWord(words: Int32Array, at: number, value: number): void {
 
 export class MailboxPart {
   readonly #address: number;
-  readonly #words: Int32Array;
-  readonly #bytes: Uint8Array;
+  readonly #size: number;
+  #words: Int32Array;
+  #bytes: Uint8Array;
   readonly #wait = timespec(LIVENESS_MS);
   #arena: Arena;
   #arenaStart = 0;
@@ -53,13 +61,27 @@ export class MailboxPart {
    */
   constructor(mapping: number, part: Part) {
     this.#address = mapping + part.start;
-    this.#bytes = memoryAt(this.#address, part.end - part.start);
+    this.#size = part.end - part.start;
+    this.#bytes = memoryAt(this.#address, Math.min(this.#size, FIRST_WINDOW_BYTES));
     this.#words = new Int32Array(this.#bytes.buffer);
     this.#arena = this.#arenaAfter(1);
   }
 
   /** Writes a program into the part without starting it. */
   prepare(operations: readonly Operation[]): void {
+    const isWhole = this.#bytes.length === this.#size;
+    try {
+      this.#prepare(operations);
+    } catch (error) {
+      if (isWhole || !(error instanceof StrataError && error.code === 'E2BIG')) throw error;
+      this.#bytes = memoryAt(this.#address, this.#size);
+      this.#words = new Int32Array(this.#bytes.buffer);
+      this.#arenaStart = 0;
+      this.#prepare(operations);
+    }
+  }
+
+  #prepare(operations: readonly Operation[]): void {
     const words = this.#words;
     const arena = this.#arenaAfter(operations.length);
     arena.reset();
@@ -164,6 +186,9 @@ export class MailboxPart {
 
   #arenaAfter(operations: number): Arena {
     const start = OPERATIONS_AT + operations * OPERATION_BYTES;
+    if (start >= this.#bytes.length) {
+      throw new StrataError('E2BIG', `a program of ${operations} system calls is too long`);
+    }
     if (start !== this.#arenaStart) {
       this.#arena = new Arena(this.#bytes, start, this.#bytes.length);
       this.#arenaStart = start;

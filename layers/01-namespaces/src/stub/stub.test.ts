@@ -45,6 +45,18 @@ test('a clone serves its own part while its parent goes on', () => {
   }
 });
 
+test('arguments may be larger than the first window on the mailbox, but not than the mailbox', () => {
+  using stub = Stub.spawn();
+  const longPath = `/${'x'.repeat(500_000)}`;
+  expect(() => stub.sys.openat2(longPath, { flags: O_RDONLY })).toThrow(
+    expect.objectContaining({ code: 'ENAMETOOLONG' }),
+  );
+  expect(() => stub.sys.openat2(longPath.repeat(20), { flags: O_RDONLY })).toThrow(
+    expect.objectContaining({ code: 'E2BIG' }),
+  );
+  expect(stub.sys.getpid()).toBe(stub.pid);
+});
+
 test('CLONE_PARENT makes the clone our child, to be waited for', () => {
   using parent = Stub.spawn();
   const child = parent.clone({ flags: CLONE_PARENT });
