@@ -32,7 +32,7 @@ function needsInstall() {
 
 /** npm as it was called, or the one of the PATH; without scripts, which no package here needs. */
 async function install() {
-  const flags = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
+  const flags = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const npm = process.env.npm_execpath;
   console.error('strata: installing the packages of package-lock.json (npm ci)');
   const code = npm?.endsWith('.js')
