@@ -104,7 +104,7 @@ export function naiveVerdict(
       const [door, selector] = doors.get(name) ?? [];
       if (door !== undefined && numbers.get(door) === nr) {
         const selected = door === 'ipc' ? args[0]! & 0xffffn : args[0]!;
-        const isBlind = rule.args!.length > 0 && /ALLOW|LOG|TRACE|NOTIFY/.test(rule.action);
+        const isBlind = (rule.args ?? []).length > 0 && /ALLOW|LOG|TRACE|NOTIFY/.test(rule.action);
         if (selected === BigInt(selector!) && !isBlind) found.push({ always: false, value });
       }
       return found;

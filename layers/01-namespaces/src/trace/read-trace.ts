@@ -73,10 +73,10 @@ function fromOtlp(span: OtlpSpan, service: string): ReadSpan {
 }
 
 function attributesOf(list: readonly OtlpKeyValue[]): Attributes {
-  return Object.fromEntries(list.map(({ key, value }) => [key, valueOf(value)]));
+  return Object.fromEntries(list.map(({ key, value }) => [key, plainValue(value)]));
 }
 
-function valueOf(value: OtlpValue): AttributeValue {
+function plainValue(value: OtlpValue): AttributeValue {
   if (value.intValue !== undefined) return Number(value.intValue);
   return value.stringValue ?? value.boolValue ?? value.doubleValue ?? '';
 }

@@ -65,11 +65,21 @@ export function deviceProgram(rules: readonly DeviceRule[]): Uint8Array {
     instruction(SHIFT_RIGHT, 3, { immediate: 16 }),
     instruction(LOAD_32, 4, { source: 1, offset: 4 }),
     instruction(LOAD_32, 5, { source: 1, offset: 8 }),
-    ...withDefaults(rules).reverse().flatMap(ruleInstructions),
-    // Where no rule speaks of a device, everything is allowed, as in a v1 cgroup without rules.
-    ...answer(true),
+    ...decisive(withDefaults(rules)).flatMap(ruleInstructions),
   ];
   return encode(program);
+}
+
+/**
+ * The rules from the last one back to the one that answers for all devices; the verifier refuses a
+ * program with instructions that are never reached. Without such a rule everything that no rule
+ * speaks of is allowed, as in a v1 cgroup that nothing was written to.
+ */
+function decisive(rules: readonly DeviceRule[]): DeviceRule[] {
+  const isFinal = (rule: DeviceRule): boolean =>
+    isForAll(rule) && new Set(rule.access ?? 'rwm').size === 3;
+  const last = rules.findLastIndex(isFinal);
+  return last < 0 ? [...rules.toReversed(), { allow: true }] : rules.slice(last).toReversed();
 }
 
 /** The default devices are allowed right after a rule that denies all. */

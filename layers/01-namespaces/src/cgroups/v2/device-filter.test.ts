@@ -1,0 +1,52 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { detectCgroups } from '../layout.ts';
+import type { DeviceRule } from '../resources.ts';
+import { attachDeviceFilter, deviceProgram } from './device-filter.ts';
+
+test('a program is whole instructions and ends with an answer', () => {
+  const program = deviceProgram([{ allow: false }]);
+  expect(program.length % 8).toBe(0);
+  expect(program.at(-8)).toBe(0x95);
+});
+
+const { mode, unified, hierarchies } = detectCgroups();
+const root = mode === 'v2' ? hierarchies[0]!.mountPoint : unified?.mountPoint;
+
+/** What a shell in a cgroup with these rules can do: the kernel's own answer. */
+function inCgroup(rules: readonly DeviceRule[], script: string): string {
+  const path = `${root}/strata-test-devices-${process.pid}`;
+  mkdirSync(path);
+  try {
+    attachDeviceFilter(path, rules);
+    const enter = `echo $$ > ${path}/cgroup.procs && ${script}`;
+    return spawnSync('/bin/sh', ['-c', enter], { encoding: 'utf8' }).stdout.trim();
+  } finally {
+    rmdirSync(path);
+  }
+}
+
+const tryAll =
+  'for d in null zero kmsg; do (: < /dev/$d) 2>/dev/null && echo r-$d; (: > /dev/$d) 2>/dev/null && echo w-$d; done';
+
+test.skipIf(!root || !existsSync('/dev/kmsg')).each<[string, DeviceRule[], string[]]>([
+  [
+    'deny all leaves the default devices',
+    [{ allow: false }],
+    ['r-null', 'w-null', 'r-zero', 'w-zero'],
+  ],
+  [
+    'a later rule allows more',
+    [{ allow: false }, { allow: true, type: 'c', major: 1, minor: 11, access: 'r' }],
+    ['r-null', 'w-null', 'r-zero', 'w-zero', 'r-kmsg'],
+  ],
+  [
+    'a later rule takes some away',
+    [{ allow: false }, { allow: false, type: 'c', major: 1, minor: 3, access: 'w' }],
+    ['r-null', 'r-zero', 'w-zero'],
+  ],
+])('%s', (_, rules, expected) => {
+  // Redirections of the shell itself open /dev/null for writing, which the last case forbids.
+  expect(inCgroup(rules, tryAll.replaceAll('2>/dev/null', '2>&-')).split('\n')).toEqual(expected);
+});
