@@ -4,8 +4,9 @@ import { resolve } from 'node:path';
 import { type Call, type Flag, parseSignal, StrataError, type Verb } from '@strata/namespaces';
 import { defaultSpec, rootlessSpec } from '../config/default-spec.ts';
 import { readBundle } from '../config/read-bundle.ts';
-import type { SpecProcess } from '../config/spec.ts';
-import { validateProcess } from '../config/validate-process.ts';
+import type { Spec, SpecProcess } from '../config/spec.ts';
+import { parseProcess } from '../config/validate-process.ts';
+import { configWarnings } from '../config/warnings.ts';
 import { Runtime } from '../runtime/runtime.ts';
 import { runForeground } from './foreground.ts';
 
@@ -42,6 +43,15 @@ function createOptions(call: Call) {
   };
 }
 
+/** The spec of a bundle; what is odd about it is told on standard error. */
+function specOf(bundle: string): Spec {
+  const { spec } = readBundle(bundle);
+  for (const { message } of configWarnings(spec)) {
+    process.stderr.write(`strata-oci: warning: config.json: ${message}\n`);
+  }
+  return spec;
+}
+
 function writePidFile(call: Call, pid: number): void {
   const path = call.text('pid-file');
   if (path) writeFileSync(path, String(pid));
@@ -65,7 +75,7 @@ const create: Verb = {
   flags: CREATE_FLAGS,
   run(call) {
     const options = createOptions(call);
-    const { spec } = readBundle(options.bundle);
+    const spec = specOf(options.bundle);
     requireConsoleSocket(call, spec.process?.terminal ?? false);
     const { pid } = runtimeOf(call).create({ ...options, spec });
     writePidFile(call, pid);
@@ -96,7 +106,7 @@ const run: Verb = {
   async run(call) {
     const options = createOptions(call);
     const runtime = runtimeOf(call);
-    const { spec } = readBundle(options.bundle);
+    const spec = specOf(options.bundle);
     const detach = call.flag('detach');
     if (detach) requireConsoleSocket(call, spec.process?.terminal ?? false);
     const container = runtime.create({ ...options, spec });
@@ -252,7 +262,7 @@ const exec: Verb = {
 
 function execProcess(call: Call, bundle: string, args: readonly string[]): SpecProcess {
   const file = call.text('process');
-  if (file) return validateProcess(JSON.parse(readFileSync(file, 'utf8')));
+  if (file) return parseProcess(readFileSync(file, 'utf8'), file);
   if (args.length === 0) throw new StrataError('USAGE', 'exec takes a command or --process');
   const base = readBundle(bundle).spec.process!;
   const [uid, gid] = (call.text('user') ?? '').split(':');

@@ -61,7 +61,10 @@ const cache = new Map<string, ReturnType<typeof compileSeccomp>>();
 const CACHE_ENTRIES = 16;
 
 function compiled(seccomp: LinuxSeccomp): ReturnType<typeof compileSeccomp> {
-  const key = JSON.stringify(seccomp);
+  // 64-bit operands are bigints, which JSON has not.
+  const key = JSON.stringify(seccomp, (_, value) =>
+    typeof value === 'bigint' ? `${value}n` : value,
+  );
   let program = cache.get(key);
   if (program === undefined) {
     program = compileSeccomp(seccomp);

@@ -16,6 +16,7 @@ import {
   StrataError,
   type Syscalls,
 } from '@strata/namespaces';
+import { sysctlPath } from '../config/sysctl-names.ts';
 
 /** A detached procfs mount of the caller's PID namespace. */
 export function privateProc(sys: Syscalls): number {
@@ -33,8 +34,7 @@ export function writeSysctls(sys: Syscalls, values: Readonly<Record<string, stri
   const proc = privateProc(sys);
   for (const [key, value] of entries) {
     const field = `linux.sysctl.${key}`;
-    // Keys come in both forms; in the dotted one a slash stands for a dot within a name.
-    const path = `sys/${key.includes('/') ? key : key.replaceAll('.', '/')}`;
+    const path = `sys/${sysctlPath(key)}`;
     try {
       const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
       const fd = sys.openat2(path, { dirfd: proc, flags: O_WRONLY, resolve });
