@@ -1,6 +1,13 @@
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { localSyscalls, parseChildStatus, SIGKILL, SIGTERM, StrataError, Stub } from '@strata/namespaces';
+import {
+  localSyscalls,
+  parseChildStatus,
+  SIGKILL,
+  SIGTERM,
+  StrataError,
+  Stub,
+} from '@strata/namespaces';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Spec } from '../src/config/spec.ts';
 import { Runtime } from '../src/index.ts';
@@ -36,7 +43,12 @@ function runToEnd(spec: Spec): { output: string; status: number } {
   const path = join(bundle.directory, 'output');
   const output = openSync(path, 'w+');
   try {
-    const { pid } = runtime.create({ id, bundle: bundle.directory, spec, stdio: [output, output, output] });
+    const { pid } = runtime.create({
+      id,
+      bundle: bundle.directory,
+      spec,
+      stdio: [output, output, output],
+    });
     runtime.start(id);
     const status = localSyscalls().waitid(pid, 4 /* WEXITED */)!;
     return { output: readFileSync(path, 'utf8'), status: status.status };
@@ -64,7 +76,9 @@ describe.skipIf(!hasBusybox)('a container', () => {
   });
 
   test('sees its root and nothing of the host', () => {
-    const { output } = shell('ls / ; ls -d /proc/1/root/root 2>&1; cat /proc/self/mountinfo | wc -l');
+    const { output } = shell(
+      'ls / ; ls -d /proc/1/root/root 2>&1; cat /proc/self/mountinfo | wc -l',
+    );
     expect(output).not.toContain('work');
     expect(output).toContain('bin');
   });
@@ -79,7 +93,8 @@ describe.skipIf(!hasBusybox)('a container', () => {
 
   test('masks and write-protects paths', () => {
     writeFileSync(join(bundle.rootfs, 'etc/secret'), 'secret');
-    const script = 'ls -A /etc | wc -l; wc -c < /bin/hidden; touch /tmp/x; echo > /proc/sys/kernel/pid_max';
+    const script =
+      'ls -A /etc | wc -l; wc -c < /bin/hidden; touch /tmp/x; echo > /proc/sys/kernel/pid_max';
     writeFileSync(join(bundle.rootfs, 'bin/hidden'), 'hidden');
     const { output } = shell(script, (spec) => {
       spec.root!.readonly = false;
@@ -112,18 +127,24 @@ describe.skipIf(!hasBusybox)('a container', () => {
     expect(output).toContain('0027\n77\nNoNewPrivs:\t1');
   });
 
-  test.each([true, false])('is held by its seccomp filter (noNewPrivileges %s)', (noNewPrivileges) => {
-    const { output } = shell('mkdir /tmp/x; echo rc=$?; grep Seccomp: /proc/self/status', (spec) => {
-      spec.process!.noNewPrivileges = noNewPrivileges;
-      spec.linux!.seccomp = {
-        defaultAction: 'SCMP_ACT_ALLOW',
-        syscalls: [{ names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO', errnoRet: 1 }],
-      };
-    });
-    expect(output).toContain('Operation not permitted');
-    expect(output).toContain('rc=1');
-    expect(output).toContain('Seccomp:\t2');
-  });
+  test.each([true, false])(
+    'is held by its seccomp filter (noNewPrivileges %s)',
+    (noNewPrivileges) => {
+      const { output } = shell(
+        'mkdir /tmp/x; echo rc=$?; grep Seccomp: /proc/self/status',
+        (spec) => {
+          spec.process!.noNewPrivileges = noNewPrivileges;
+          spec.linux!.seccomp = {
+            defaultAction: 'SCMP_ACT_ALLOW',
+            syscalls: [{ names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO', errnoRet: 1 }],
+          };
+        },
+      );
+      expect(output).toContain('Operation not permitted');
+      expect(output).toContain('rc=1');
+      expect(output).toContain('Seccomp:\t2');
+    },
+  );
 
   test('is in its cgroup, with its limits', () => {
     const { output } = shell('cat /proc/self/cgroup', (spec) => {
@@ -133,12 +154,15 @@ describe.skipIf(!hasBusybox)('a container', () => {
   });
 
   test('maps ids in a user namespace', () => {
-    const { output, status } = shell('id -u; cat /proc/self/uid_map; touch /tmp/x && echo wrote', (spec) => {
-      spec.root!.readonly = false;
-      spec.linux!.namespaces!.push({ type: 'user' });
-      spec.linux!.uidMappings = [{ containerID: 0, hostID: 0, size: 10 }];
-      spec.linux!.gidMappings = [{ containerID: 0, hostID: 0, size: 10 }];
-    });
+    const { output, status } = shell(
+      'id -u; cat /proc/self/uid_map; touch /tmp/x && echo wrote',
+      (spec) => {
+        spec.root!.readonly = false;
+        spec.linux!.namespaces!.push({ type: 'user' });
+        spec.linux!.uidMappings = [{ containerID: 0, hostID: 0, size: 10 }];
+        spec.linux!.gidMappings = [{ containerID: 0, hostID: 0, size: 10 }];
+      },
+    );
     expect(output).toMatch(/^0\n\s+0\s+0\s+10\nwrote/);
     expect(status).toBe(0);
   });
@@ -156,7 +180,13 @@ describe.skipIf(!hasBusybox)('a container', () => {
     expect(runtime.state('two-step').status).toBe('created');
     const { spawnSync } = await import('node:child_process');
     const main = join(import.meta.dirname, '../src/main.ts');
-    const started = spawnSync(process.execPath, [main, '--root', bundle.state, 'start', 'two-step']);
+    const started = spawnSync(process.execPath, [
+      main,
+      '--root',
+      bundle.state,
+      'start',
+      'two-step',
+    ]);
     expect(started.stderr.toString()).toBe('');
     await expect.poll(() => readFileSync(exitFile).length).toBe(128);
     expect(parseChildStatus(readFileSync(exitFile))).toMatchObject({ status: 9 });
@@ -175,7 +205,10 @@ describe.skipIf(!hasBusybox)('a container', () => {
     bundle.write(spec);
     runtime.create({ id, bundle: bundle.directory });
     runtime.start(id);
-    const process_ = { ...spec.process!, args: ['sh', '-c', 'hostname; cat /proc/1/cmdline; exit 4'] };
+    const process_ = {
+      ...spec.process!,
+      args: ['sh', '-c', 'hostname; cat /proc/1/cmdline; exit 4'],
+    };
     const { pid } = runtime.exec({ id, process: process_, stdio: [output, output, output] });
     expect(localSyscalls().waitid(pid, 4)).toMatchObject({ status: 4 });
     expect(readFileSync(path, 'utf8')).toBe('joined-host\nsleep\u0000100\u0000');
@@ -202,7 +235,10 @@ describe.skipIf(!hasBusybox)('a container', () => {
 
 function isPidfd(fd: number): boolean {
   try {
-    return process.getBuiltinModule('node:fs').readlinkSync(`/proc/self/fd/${fd}`).includes('pidfd');
+    return process
+      .getBuiltinModule('node:fs')
+      .readlinkSync(`/proc/self/fd/${fd}`)
+      .includes('pidfd');
   } catch {
     return false;
   }
@@ -210,15 +246,74 @@ function isPidfd(fd: number): boolean {
 
 describe.skipIf(!hasBusybox)('bad input leaves nothing behind', () => {
   const cases: [string, (spec: Spec) => void, RegExp][] = [
-    ['a missing program', (s) => void (s.process!.args = ['nonexistent']), /executable file not found/],
-    ['a directory as program', (s) => void (s.process!.args = ['/bin']), /permission denied/],
-    ['a destination through ..', (s) => void s.mounts!.push({ destination: '/../../etc/x', type: 'tmpfs' }), /mounts\[\d+\]\.destination/],
-    ['an unknown namespace', (s) => void s.linux!.namespaces!.push({ type: 'bogus' as 'pid' }), /linux\.namespaces\[\d+\]\.type/],
-    ['a namespace path that is none', (s) => void (s.linux!.namespaces!.find((n) => n.type === 'network')!.path = '/etc/passwd'), /linux\.namespaces\[\d+\]\.path/],
-    ['an unknown file system', (s) => void s.mounts!.push({ destination: '/x', type: 'bogusfs', source: 'none' }), /fsopen.*ENODEV/],
-    ['a bind source that is missing', (s) => void s.mounts!.push({ destination: '/x', type: 'bind', source: '/nonexistent/source', options: ['bind'] }), /nonexistent\/source.*ENOENT/],
-    ['a sysctl of the host', (s) => void (s.linux!.sysctl = { 'kernel.panic': '1' }), /linux\.sysctl/],
-    ['a user that is out of range', (s) => void (s.process!.user.uid = 2 ** 33), /process\.user\.uid/],
+    [
+      'a missing program',
+      (s) => {
+        s.process!.args = ['nonexistent'];
+      },
+      /executable file not found/,
+    ],
+    [
+      'a directory as program',
+      (s) => {
+        s.process!.args = ['/bin'];
+      },
+      /permission denied/,
+    ],
+    [
+      'a destination through ..',
+      (s) => {
+        s.mounts!.push({ destination: '/../../etc/x', type: 'tmpfs' });
+      },
+      /mounts\[\d+\]\.destination/,
+    ],
+    [
+      'an unknown namespace',
+      (s) => {
+        s.linux!.namespaces!.push({ type: 'bogus' as 'pid' });
+      },
+      /linux\.namespaces\[\d+\]\.type/,
+    ],
+    [
+      'a namespace path that is none',
+      (s) => {
+        s.linux!.namespaces!.find((n) => n.type === 'network')!.path = '/etc/passwd';
+      },
+      /linux\.namespaces\[\d+\]\.path/,
+    ],
+    [
+      'an unknown file system',
+      (s) => {
+        s.mounts!.push({ destination: '/x', type: 'bogusfs', source: 'none' });
+      },
+      /fsopen.*ENODEV/,
+    ],
+    [
+      'a bind source that is missing',
+      (s) => {
+        s.mounts!.push({
+          destination: '/x',
+          type: 'bind',
+          source: '/nonexistent/source',
+          options: ['bind'],
+        });
+      },
+      /nonexistent\/source.*ENOENT/,
+    ],
+    [
+      'a sysctl of the host',
+      (s) => {
+        s.linux!.sysctl = { 'kernel.panic': '1' };
+      },
+      /linux\.sysctl/,
+    ],
+    [
+      'a user that is out of range',
+      (s) => {
+        s.process!.user.uid = 2 ** 33;
+      },
+      /process\.user\.uid/,
+    ],
   ];
   test.each(cases)('%s', (_, change, message) => {
     const spec = bundle.spec(['true'], change);
@@ -246,7 +341,12 @@ describe.skipIf(!hasBusybox)('bad input leaves nothing behind', () => {
   test('a failure in any step undoes all before it', () => {
     const spec = bundle.spec(['true']);
     const steps: string[] = [];
-    runtime.create({ id: 'probe', bundle: bundle.directory, spec, afterStep: (name) => steps.push(name) });
+    runtime.create({
+      id: 'probe',
+      bundle: bundle.directory,
+      spec,
+      afterStep: (name) => steps.push(name),
+    });
     runtime.delete('probe', { force: true });
     expect(steps.length).toBeGreaterThan(15);
     const base = footprint();
@@ -255,7 +355,8 @@ describe.skipIf(!hasBusybox)('bad input leaves nothing behind', () => {
       const fail = (): void => {
         if (seen++ === index) throw new StrataError('TEST', `stopped after ${name}`);
       };
-      const create = () => runtime.create({ id: 'probe', bundle: bundle.directory, spec, afterStep: fail });
+      const create = () =>
+        runtime.create({ id: 'probe', bundle: bundle.directory, spec, afterStep: fail });
       expect(create).toThrow(`stopped after ${name}`);
       expect(footprint()).toEqual(base);
       expect(runtime.list()).toEqual([]);

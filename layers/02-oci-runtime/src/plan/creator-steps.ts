@@ -1,12 +1,10 @@
 /** Steps that the creating process does itself, or has its launcher do. */
-import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import {
   Cgroup,
   CLONE_NEWPID,
   CLONE_PARENT,
-  detectCgroups,
   errnoOf,
-  O_WRONLY,
   SIGKILL,
   StrataError,
   Stub,
@@ -14,6 +12,7 @@ import {
 } from '@strata/namespaces';
 import { runHooks } from '../hooks/hooks.ts';
 import { cloneFlags, join, joined, writeIdMaps } from '../namespaces/namespaces.ts';
+import { enterCgroup, openTaskFiles } from './enter-cgroup.ts';
 import type { Creation, Step } from './step.ts';
 
 /** Descriptors of the launcher: 0-2 the container's stdio, 3 the mailbox. */
@@ -85,43 +84,18 @@ export const mapIds: Step = {
   },
 };
 
-/**
- * On cgroup v1 the init puts itself into its cgroup: writing 0, the caller, to `tasks` moves one
- * thread and spares the kernel the lock that cgroup.procs takes for a whole process, which waits for
- * an RCU grace period (milliseconds, once per container). The launcher opens the files, since the
- * init may be in a user namespace without the right to.
- *
- * @see cgroups(7), kernel/cgroup/cgroup.c, cgroup_procs_write_start()
- */
 export const openCgroup: Step = {
   name: 'open cgroup',
   run(creation) {
     const { cgroup, launcher } = creation;
-    const files = v1TaskFiles(cgroup?.paths);
-    const { sys } = launcher!;
-    creation.taskFds = files.map((path) => sys.openat2(path, { flags: O_WRONLY }));
+    creation.taskFds = openTaskFiles(launcher!.sys, cgroup?.paths ?? {});
   },
 };
 
-function v1TaskFiles(paths: Readonly<Record<string, string>> = {}): string[] {
-  if (detectCgroups().mode === 'v2') return [];
-  return Object.values(paths).flatMap((path) => {
-    const file = `${path}/tasks`;
-    return existsSync(file) ? [file] : [];
-  });
-}
-
 export const attachToCgroup: Step = {
   name: 'attach to cgroup',
-  run({ cgroup, init, launcher, taskFds }) {
-    if (!taskFds || taskFds.length === 0) {
-      cgroup?.attach(init!.pid);
-      return;
-    }
-    const { sys } = init!;
-    for (const fd of taskFds) sys.write(fd, '0');
-    // Not close_range(2): what the keeper holds (10, 11, ...) lies in between.
-    launcher!.execute(taskFds.map((fd) => ({ name: 'close', args: [fd] })));
+  run({ cgroup, init, launcher, taskFds = [] }) {
+    if (cgroup) enterCgroup({ cgroup, launcher: launcher!, process: init!, taskFds });
   },
 };
 

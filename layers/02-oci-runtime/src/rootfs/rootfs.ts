@@ -87,7 +87,8 @@ export class Rootfs {
     let walked = '';
     for (const name of components(path)) {
       const next =
-        this.#childDirectory(current, name) ?? this.#linked(current, { name, prefix: walked, budget });
+        this.#childDirectory(current, name) ??
+        this.#linked(current, { name, prefix: walked, budget });
       this.#sys.close(current);
       current = next;
       walked = `${walked}/${name}`;

@@ -35,6 +35,7 @@ import {
 import { readBundle } from '../config/read-bundle.ts';
 import type { SpecProcess } from '../config/spec.ts';
 import { EXIT_FILE_FD, FIRST_HELD_FD } from '../plan/creator-steps.ts';
+import { enterCgroup, openTaskFiles } from '../plan/enter-cgroup.ts';
 import {
   attributes,
   changeDirectory,
@@ -147,6 +148,7 @@ function joinContainer(record: ContainerRecord): Step {
       const { sys } = creation.launcher;
       sys.setParentDeathSignal(SIGKILL);
       sys.setDumpable(false);
+      creation.taskFds = openTaskFiles(sys, record.cgroups);
       joinAll(creation, record);
       sys.close(JOIN_FD);
     },
@@ -171,11 +173,14 @@ function cloneInside(record: ContainerRecord): Step {
   return {
     name: 'clone into the container',
     run(creation) {
-      const { launcher, keeper } = creation;
+      const { launcher, keeper, taskFds = [] } = creation;
       creation.init = launcher!.clone({ flags: keeper ? 0 : CLONE_PARENT });
-      const { sys, pid } = creation.init;
+      const { sys } = creation.init;
       sys.setParentDeathSignal(SIGKILL);
-      if (Object.keys(record.cgroups).length > 0) Cgroup.open(record.cgroups).attach(pid);
+      if (Object.keys(record.cgroups).length > 0) {
+        const cgroup = Cgroup.open(record.cgroups);
+        enterCgroup({ cgroup, launcher: launcher!, process: creation.init, taskFds });
+      }
       sys.setDumpable(false);
       sys.setsid();
     },
