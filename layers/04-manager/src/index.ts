@@ -4,6 +4,7 @@ export type * from './containers/container-config.ts';
 export type { Image } from './images/image.ts';
 export type { ImageConfig } from './images/image-config.ts';
 export { Images, type ImagesOptions } from './images/images.ts';
+export { Manager, type ManagerOptions } from './manager/manager.ts';
 export type * from './manager/manager-api.ts';
 export type { AddressOwner, Reservation } from './networks/address-store.ts';
 export {
@@ -31,4 +32,3 @@ export type { PreparedRootfs } from './snapshots/container-rootfs.ts';
 export { mountOverlay, type OverlayDescription, openOverlay } from './snapshots/overlay-mount.ts';
 export { MIGRATIONS, type Migration } from './state/migrations.ts';
 export { openState, StateDatabase } from './state/state-database.ts';
-export { Manager, type ManagerOptions } from './manager/manager.ts';

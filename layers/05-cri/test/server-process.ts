@@ -68,11 +68,11 @@ export class ServerProcess implements AsyncDisposable {
     return this.#output;
   }
 
-  /** Starts it, or starts it again, and waits until it answers. */
-  async start(): Promise<void> {
+  /** Starts it, or starts it again, and waits until it answers. @param more further options */
+  async start(...more: string[]): Promise<void> {
     const { directory, endpoint, root, state } = this;
     const options = ['--listen', endpoint, '--root', root, '--state', state];
-    options.push('--cgroup-parent', this.cgroupParent);
+    options.push('--cgroup-parent', this.cgroupParent, ...more);
     await this.#namespacesExist();
     const child = spawn(...this.inside(process.execPath, MAIN, 'serve', ...options), {
       cwd: directory,
@@ -147,8 +147,7 @@ export class ServerProcess implements AsyncDisposable {
     await this.#endShim();
     this.#holder.kill('SIGKILL');
     for (const hierarchy of readdirSync('/sys/fs/cgroup')) {
-      const path = join('/sys/fs/cgroup', hierarchy, this.cgroupParent);
-      if (existsSync(path)) rmdirSync(path);
+      removeCgroup(join('/sys/fs/cgroup', hierarchy, this.cgroupParent));
     }
     rmSync(this.directory, { recursive: true });
   }
@@ -173,4 +172,13 @@ function ifThere<T>(look: () => T): T | '' {
     if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES') return '';
     throw error;
   }
+}
+
+/** Removes a cgroup and those below it; their processes have ended. */
+function removeCgroup(path: string): void {
+  if (!existsSync(path)) return;
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeCgroup(join(path, entry.name));
+  }
+  rmdirSync(path);
 }
