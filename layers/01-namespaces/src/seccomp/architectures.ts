@@ -16,7 +16,7 @@ import type { Architecture } from '../syscalls/numbers.ts';
 import { ARM_NUMBERS } from '../syscalls/numbers-arm.ts';
 import { ARM64_NUMBERS } from '../syscalls/numbers-arm64.ts';
 import { I386_NUMBERS } from '../syscalls/numbers-i386.ts';
-import { X32_SYSCALL_BIT, x32Numbers } from '../syscalls/numbers-x32.ts';
+import { X32_SYSCALL_BIT, x32Number, x32Numbers } from '../syscalls/numbers-x32.ts';
 import { X86_64_NUMBERS } from '../syscalls/numbers-x86-64.ts';
 
 export const AUDIT_ARCH_X86_64 = 0xc000_003e;
@@ -34,6 +34,9 @@ export interface SyscallInterface {
   privateFrom?: number;
   /** Width of arguments; the kernel gives those of 32 bits with a high word of zero. */
   argumentBits: 32 | 64;
+  /** The number of a system call, if the interface has it. */
+  numberOf: (name: string) => number | undefined;
+  /** All of them. */
   numbers: () => Readonly<Record<string, number>>;
   /** System calls that also exist as one with a selector: name → [its name, the selector]. */
   multiplexed?: Readonly<Record<string, readonly [string, number]>>;
@@ -75,6 +78,15 @@ const X86_MULTIPLEXED: Record<string, readonly [string, number]> = {
   shmctl: ['ipc', 24],
 };
 
+function table(
+  numbers: Readonly<Record<string, number>>,
+): Pick<SyscallInterface, 'numberOf' | 'numbers'> {
+  return {
+    numberOf: (name) => (Object.hasOwn(numbers, name) ? numbers[name] : undefined),
+    numbers: () => numbers,
+  };
+}
+
 const WHOLE_RANGE = [0, 0xffff_ffff] as const;
 
 const X86_64: SyscallInterface = {
@@ -82,13 +94,14 @@ const X86_64: SyscallInterface = {
   auditArch: AUDIT_ARCH_X86_64,
   range: [0, X32_SYSCALL_BIT - 1],
   argumentBits: 64,
-  numbers: () => X86_64_NUMBERS,
+  ...table(X86_64_NUMBERS),
 };
 const X32: SyscallInterface = {
   name: 'SCMP_ARCH_X32',
   auditArch: AUDIT_ARCH_X86_64,
   range: [X32_SYSCALL_BIT, 0xffff_ffff],
   argumentBits: 64,
+  numberOf: x32Number,
   numbers: x32Numbers,
 };
 const X86: SyscallInterface = {
@@ -96,7 +109,7 @@ const X86: SyscallInterface = {
   auditArch: AUDIT_ARCH_I386,
   range: WHOLE_RANGE,
   argumentBits: 32,
-  numbers: () => I386_NUMBERS,
+  ...table(I386_NUMBERS),
   multiplexed: X86_MULTIPLEXED,
 };
 const AARCH64: SyscallInterface = {
@@ -104,7 +117,7 @@ const AARCH64: SyscallInterface = {
   auditArch: AUDIT_ARCH_AARCH64,
   range: WHOLE_RANGE,
   argumentBits: 64,
-  numbers: () => ARM64_NUMBERS,
+  ...table(ARM64_NUMBERS),
 };
 const ARM: SyscallInterface = {
   name: 'SCMP_ARCH_ARM',
@@ -112,7 +125,7 @@ const ARM: SyscallInterface = {
   range: WHOLE_RANGE,
   privateFrom: 0xf_0000,
   argumentBits: 32,
-  numbers: () => ARM_NUMBERS,
+  ...table(ARM_NUMBERS),
 };
 
 /** The interfaces of each machine, its own first. */

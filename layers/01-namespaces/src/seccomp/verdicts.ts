@@ -116,7 +116,6 @@ function rulesByNumber(
   profile: ReadProfile,
   via: SyscallInterface,
 ): { rules: Map<number, readonly Rule[]>; last: number | undefined } {
-  const numbers = via.numbers();
   const doors = via.multiplexed ?? {};
   const rules = new Map<number, readonly Rule[]>();
   let last: number | undefined;
@@ -126,13 +125,13 @@ function rulesByNumber(
   };
   for (const rule of profile.rules) {
     for (const name of rule.names) {
-      const number = Object.hasOwn(numbers, name) ? numbers[name] : undefined;
+      const number = via.numberOf(name);
       if (number !== undefined) {
         add(number, rule.alternatives);
         if (number < (via.privateFrom ?? Infinity)) last = Math.max(last ?? 0, number);
       }
       const selected = Object.hasOwn(doors, name) ? doors[name] : undefined;
-      if (selected) add(numbers[selected[0]]!, selectedRules(rule, selected));
+      if (selected) add(via.numberOf(selected[0])!, selectedRules(rule, selected));
     }
   }
   return { rules, last };

@@ -62,14 +62,19 @@ const ABSENT: ReadonlySet<string> = new Set([
   'vserver',
 ]);
 
-let numbers: Readonly<Record<string, number>> | undefined;
+/** The number of a system call, bit 30 included. */
+export function x32Number(name: string): number | undefined {
+  if (ABSENT.has(name)) return undefined;
+  const number = own(OWN_NUMBERS, name) ?? own(X86_64_NUMBERS, name);
+  return number === undefined ? undefined : number + X32_SYSCALL_BIT;
+}
 
-/** Name → number, bit 30 included. */
-export function x32Numbers(): Readonly<Record<string, number>> {
-  numbers ??= Object.fromEntries(
-    Object.entries({ ...X86_64_NUMBERS, ...OWN_NUMBERS })
-      .filter(([name]) => !ABSENT.has(name))
-      .map(([name, number]) => [name, number + X32_SYSCALL_BIT]),
-  );
-  return numbers;
+/** Name → number of all of them. */
+export function x32Numbers(): Record<string, number> {
+  const names = Object.keys(X86_64_NUMBERS).filter((name) => !ABSENT.has(name));
+  return Object.fromEntries(names.map((name) => [name, x32Number(name)!]));
+}
+
+function own(numbers: Readonly<Record<string, number>>, name: string): number | undefined {
+  return Object.hasOwn(numbers, name) ? numbers[name] : undefined;
 }
