@@ -31,6 +31,8 @@ const ROOT = resolve(import.meta.dirname, '..');
 /** Programs that run during a build may still load chunks of the build before it. */
 const KEEP_OLD_CHUNKS_MS = 3_600_000;
 const TARGET = 'node26';
+/** A name for CommonJS' `require` that no source has for something of its own. */
+const REQUIRE = '__bundleRequire';
 
 /** Bundles one layer's program into its dist/. */
 export async function bundleLayer(layer: string): Promise<void> {
@@ -83,7 +85,7 @@ async function commonJs(module: string): Promise<string> {
     supported: { 'dynamic-import': false },
     logLevel: 'warning',
   });
-  return lazyBuiltins(code);
+  return `const ${REQUIRE} = require;\n${lazyBuiltins(code)}`;
 }
 
 /** Modules that Node has loaded before any program starts. */
@@ -114,11 +116,11 @@ function sourceLocations(dist: string): Plugin {
       onLoad({ filter: /\/layers\/.*\.ts$/ }, ({ path }) => {
         const text = readFileSync(path, 'utf8');
         if (!text.includes('import.meta')) return { contents: text, loader: 'ts' };
-        const file = `require('node:path').join(__dirname, ${JSON.stringify(relative(dist, path))})`;
+        const file = `${REQUIRE}('node:path').join(__dirname, ${JSON.stringify(relative(dist, path))})`;
         const contents = text
-          .replaceAll('import.meta.url', `require('node:url').pathToFileURL(${file}).href`)
+          .replaceAll('import.meta.url', `${REQUIRE}('node:url').pathToFileURL(${file}).href`)
           .replaceAll('import.meta.filename', file)
-          .replaceAll('import.meta.dirname', `require('node:path').dirname(${file})`);
+          .replaceAll('import.meta.dirname', `${REQUIRE}('node:path').dirname(${file})`);
         const left = /import\.meta\.\w+/.exec(contents)?.[0];
         if (left) return { errors: [{ text: `the bundle cannot do ${left}`, location: null }] };
         return { contents, loader: 'ts' };
