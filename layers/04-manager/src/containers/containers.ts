@@ -158,10 +158,10 @@ export class Containers implements ContainersApi {
       const shim = await this.#context.shim();
       const ended = shim.wait(row.id).catch((error) => missingExit(error));
       const signal = graceSeconds > 0 ? parseSignal(row.stop_signal || 'SIGTERM') : SIGKILL;
-      await shim.kill(row.id, signal).catch(ignoreMissing);
+      await shim.kill(row.id, signal).catch(ignoreEnded);
       let exit = await within(ended, graceSeconds > 0 ? graceSeconds * 1000 : 0);
       if (!exit) {
-        await shim.kill(row.id, SIGKILL, true).catch(ignoreMissing);
+        await shim.kill(row.id, SIGKILL, true).catch(ignoreEnded);
         exit = await ended;
       }
       await this.#harvest(row, exit);
@@ -351,6 +351,11 @@ const isMissing = (error: unknown): boolean =>
 /** The shim does not know it (any more): there is nothing left to do. */
 function ignoreMissing(error: unknown): void {
   if (!isMissing(error)) throw error;
+}
+
+/** It ended by itself just before the signal came. */
+function ignoreEnded(error: unknown): void {
+  if (!(error instanceof StrataError && error.code === 'INVALID_STATUS')) ignoreMissing(error);
 }
 
 function missing(error: unknown): undefined {

@@ -34,6 +34,19 @@ export function arbitraryMessage(schema: DescMessage, depth = 5): fc.Arbitrary<M
     .map((init) => create(schema, init as Record<string, never>));
 }
 
+/**
+ * A message in which only one field, at some depth, is set: one thing at a time that is unusual, so
+ * that it gets past whatever else would be refused.
+ */
+export function arbitraryPart(schema: DescMessage): fc.Arbitrary<Message> {
+  const parts = schema.fields.map((field) => {
+    const value =
+      field.fieldKind === 'message' ? arbitraryPart(field.message) : arbitraryField(field, 2);
+    return value.map((part) => create(schema, { [field.localName]: part } as never));
+  });
+  return parts.length === 0 ? fc.constant(create(schema)) : fc.oneof(...parts);
+}
+
 const nests = (field: DescField): boolean =>
   field.fieldKind === 'message' || (field.fieldKind === 'list' && field.listKind === 'message');
 
