@@ -48,7 +48,14 @@ export const pathBelow: Rule<string> = all(
 );
 
 /** A cgroup of cgroupfs (a path) or of systemd (a slice's name); never a way up and out. */
-export const cgroupParent: Rule<string> = all(text(PATH_LIMIT_BYTES), noDotDot);
+export const cgroupParent: Rule<string> = all(
+  text(PATH_LIMIT_BYTES),
+  noDotDot,
+  matches(
+    /^\/?(?!\.(\/|$))[\w.:@-]+(\/(?!\.(\/|$))[\w.:@-]+)*$/,
+    'a cgroup such as /kubepods/pod1',
+  ),
+);
 
 /** The kernel holds 64 bytes. @see sethostname(2) */
 export const hostName: Rule<string> = all(
