@@ -215,3 +215,43 @@ test('spawning and ending stubs leaves no descriptor, mapping or zombie', () => 
   expect(zombies).toEqual([]);
   localSyscalls().attempt('kill', 0x7fffffff, SIGKILL);
 });
+
+test('deferred calls are made before the next one that has a result, in their order', () => {
+  using stub = Stub.spawn();
+  const { sys } = stub;
+  sys.deferring = true;
+  sys.unshare(CLONE_NEWUTS);
+  sys.sethostname('first');
+  sys.sethostname('second');
+  const fd = sys.openat2('/proc/sys/kernel/hostname', { flags: O_RDONLY });
+  const text = new Uint8Array(64);
+  const length = sys.read(fd, text);
+  expect(new TextDecoder().decode(text.subarray(0, length))).toBe('second\n');
+});
+
+test('a deferred call that fails is named, and nothing after it is made', () => {
+  using stub = Stub.spawn();
+  const { sys } = stub;
+  sys.unshare(CLONE_NEWUTS);
+  sys.deferring = true;
+  sys.sethostname('before');
+  sys.step = 'go somewhere';
+  sys.chdir('/nonexistent');
+  sys.step = 'later';
+  sys.sethostname('after');
+  expect(() => sys.getpid()).toThrow(
+    expect.objectContaining({ syscall: 'chdir', path: '/nonexistent', step: 'go somewhere' }),
+  );
+  const fd = sys.openat2('/proc/sys/kernel/hostname', { flags: O_RDONLY });
+  const text = new Uint8Array(64);
+  const length = sys.read(fd, text);
+  expect(new TextDecoder().decode(text.subarray(0, length))).toBe('before\n');
+});
+
+test('more deferred calls than fit into one program are made all the same', () => {
+  using stub = Stub.spawn();
+  stub.sys.deferring = true;
+  for (let index = 0; index < 500; index++) stub.sys.umask(index % 0o777);
+  stub.sys.flush();
+  expect(stub.sys.call('umask', 0)).toBe(499 % 0o777);
+});

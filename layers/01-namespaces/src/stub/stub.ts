@@ -12,6 +12,7 @@
  */
 import { StrataError } from '../errors/strata-error.ts';
 import { StubDiedError } from '../errors/syscall-error.ts';
+import { syscallFailure } from '../syscalls/caller.ts';
 import {
   CLONE_PARENT,
   F_ADD_SEALS,
@@ -22,7 +23,12 @@ import {
   POLLIN,
   WEXITED,
 } from '../syscalls/constants.ts';
-import { type Executor, type SyscallListener, tracingExecutor } from '../syscalls/executor.ts';
+import {
+  type DeferredCall,
+  type Executor,
+  type SyscallListener,
+  tracingExecutor,
+} from '../syscalls/executor.ts';
 import { rawSyscall } from '../syscalls/libc.ts';
 import type { Arg } from '../syscalls/memory.ts';
 import { type SyscallName, syscallNumber } from '../syscalls/numbers.ts';
@@ -76,12 +82,18 @@ class Mailbox {
   }
 }
 
+/** So many calls and their arguments stay within a few pages of the mailbox. */
+const MAX_DEFERRED = 40;
+
 /** Speaks to one part of a mailbox; dies with a typed error when the process behind it is dead. */
 class StubExecutor implements Executor {
   readonly kind = 'stub';
   readonly part: MailboxPart;
   readonly pid: number;
   #pidfd: number | undefined;
+  #deferred: DeferredCall[] = [];
+  /** Where the result of the last `invoke` is. */
+  #last = 0;
   released = false;
 
   constructor(part: MailboxPart, pid: number) {
@@ -90,7 +102,29 @@ class StubExecutor implements Executor {
   }
 
   invoke(name: SyscallName, args: readonly Arg[]): number {
-    return this.execute([{ name, args }]);
+    if (this.#deferred.length === 0) return this.execute([{ name, args }]);
+    this.#runDeferred([{ name, args }]);
+    return this.part.result(this.#last);
+  }
+
+  defer(call: DeferredCall): void {
+    this.#deferred.push(call);
+    if (this.#deferred.length === MAX_DEFERRED) this.flush();
+  }
+
+  flush(): void {
+    if (this.#deferred.length > 0) this.#runDeferred([]);
+  }
+
+  /** Executes the deferred calls and `more` as one program. */
+  #runDeferred(more: readonly Operation[]): void {
+    const deferred = this.#deferred;
+    this.#deferred = [];
+    this.#last = deferred.length;
+    this.execute([...deferred, ...more]);
+    const { completed } = this.part;
+    const failed = deferred[completed];
+    if (failed) throw syscallFailure(failed, -this.part.result(completed));
   }
 
   /** Runs operations; returns the raw result of the last one executed. */
@@ -187,6 +221,7 @@ export class Stub implements Disposable {
     // What an earlier child left there must not look like the new one's.
     const stale = new MailboxPart(this.#mailbox.mapping, CHILD_PART);
     stale.clear();
+    this.#executor.flush();
     const started = process.hrtime.bigint();
     const pid = this.#executor.execute([operation]);
     if (this.#listener) {
@@ -217,6 +252,7 @@ export class Stub implements Disposable {
    * process that has the mailbox. The stub cannot be asked for anything else after this.
    */
   prepare(operations: readonly Operation[]): void {
+    this.#executor.flush();
     this.#executor.part.prepare(operations);
     this.#executor.part.arm();
   }
@@ -228,6 +264,7 @@ export class Stub implements Disposable {
 
   /** Executes operations as one program, waiting for its end; returns their raw results. */
   execute(operations: readonly Operation[]): number[] {
+    this.#executor.flush();
     this.#executor.execute(operations);
     return operations.map((_, index) => this.#executor.part.result(index));
   }

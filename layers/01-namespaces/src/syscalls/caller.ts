@@ -1,7 +1,7 @@
 /** The base of the vocabulary: turns raw results into values and typed errors; handles EINTR. */
 import { EINTR } from '../errors/errno.ts';
 import { SyscallError } from '../errors/syscall-error.ts';
-import type { Executor } from './executor.ts';
+import type { DeferredCall, Executor } from './executor.ts';
 import type { Arg } from './memory.ts';
 import type { SyscallName } from './numbers.ts';
 import { formatArg } from './transcript.ts';
@@ -16,6 +16,12 @@ export class Caller {
   readonly executor: Executor;
   /** Named in the errors of the calls that follow; the plan's executor sets it step by step. */
   step: string | undefined;
+  /**
+   * Whether calls without a result may wait for the next one that has one. It saves the round trip to
+   * a stub, and on a busy machine a change of process, for most calls; the price is that an error is
+   * thrown a little later, in the name of the call that failed. Off unless somebody flushes.
+   */
+  deferring = false;
 
   constructor(executor: Executor) {
     this.executor = executor;
@@ -31,6 +37,20 @@ export class Caller {
     return result;
   }
 
+  /** As `call`, for a call whose result does not matter: it may be deferred. */
+  order(name: SyscallName, ...args: readonly Arg[]): void {
+    if (this.deferring && this.executor.defer) {
+      this.executor.defer({ name, args, step: this.step });
+    } else {
+      this.call(name, ...args);
+    }
+  }
+
+  /** Executes what was deferred. @throws {SyscallError} of the call that failed */
+  flush(): void {
+    this.executor.flush?.();
+  }
+
   /** As `call`, but returns `-errno` instead of throwing: for callers that expect a refusal. */
   attempt(name: SyscallName, ...args: readonly Arg[]): number {
     for (;;) {
@@ -41,7 +61,13 @@ export class Caller {
   }
 
   failure(name: SyscallName, errno: number, args: readonly Arg[]): SyscallError {
-    const path = args.find((arg): arg is string => typeof arg === 'string');
-    return new SyscallError(name, errno, args.map(formatArg), { step: this.step, path });
+    return syscallFailure({ name, args, step: this.step }, errno);
   }
+}
+
+/** The error of a call that the kernel refused. */
+export function syscallFailure(call: DeferredCall, errno: number): SyscallError {
+  const { name, args, step } = call;
+  const path = args.find((arg): arg is string => typeof arg === 'string');
+  return new SyscallError(name, errno, args.map(formatArg), { step, path });
 }

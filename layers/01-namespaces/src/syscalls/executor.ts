@@ -18,6 +18,19 @@ export interface Executor {
   readonly kind: 'local' | 'stub' | 'recording';
   /** Executes one system call; returns the kernel's raw result (`-errno` on failure). */
   invoke(name: SyscallName, args: readonly Arg[]): number;
+  /**
+   * Takes a call whose result nobody needs, to be executed before the next `invoke` or `flush`.
+   * Where it fails, those throw in its name, and nothing that was taken after it is executed.
+   */
+  defer?(call: DeferredCall): void;
+  /** Executes what was deferred. */
+  flush?(): void;
+}
+
+export interface DeferredCall {
+  name: SyscallName;
+  args: readonly Arg[];
+  step: string | undefined;
 }
 
 /** One executed call, as a trace or a transcript keeps it. Times are of CLOCK_MONOTONIC, in ns. */

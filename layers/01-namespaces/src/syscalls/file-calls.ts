@@ -54,7 +54,7 @@ export class FileCalls extends Caller {
 
   /** @see close(2) */
   close(fd: number): void {
-    this.call('close', fd);
+    this.order('close', fd);
   }
 
   /** Reads up to `buffer.length` bytes; returns how many, 0 at the end. @see read(2) */
@@ -73,7 +73,7 @@ export class FileCalls extends Caller {
 
   /** @see mkdir(2) */
   mkdirat(dirfd: number, path: string, mode: number): void {
-    this.call('mkdirat', dirfd, path, mode);
+    this.order('mkdirat', dirfd, path, mode);
   }
 
   /** @see mknod(2) */
@@ -98,7 +98,7 @@ export class FileCalls extends Caller {
 
   /** @see chmod(2) */
   fchmod(fd: number, mode: number): void {
-    this.call('fchmod', fd, mode);
+    this.order('fchmod', fd, mode);
   }
 
   /** @see chown(2) */
@@ -110,12 +110,12 @@ export class FileCalls extends Caller {
     flags?: number;
   }): void {
     const { dirfd, path, uid, gid, flags } = options;
-    this.call('fchownat', dirfd, path, uid, gid, flags ?? 0);
+    this.order('fchownat', dirfd, path, uid, gid, flags ?? 0);
   }
 
   /** @see chown(2) */
   fchown(fd: number, owner: { uid: number; gid: number }): void {
-    this.call('fchown', fd, owner.uid, owner.gid);
+    this.order('fchown', fd, owner.uid, owner.gid);
   }
 
   /** Changes the mode of a path; a symbolic link at its end is followed. @see chmod(2) */
@@ -182,7 +182,7 @@ export class FileCalls extends Caller {
 
   /** @see truncate(2) */
   ftruncate(fd: number, bytes: number): void {
-    this.call('ftruncate', fd, bytes);
+    this.order('ftruncate', fd, bytes);
   }
 
   /** The target of a symbolic link. @see readlink(2) */
@@ -221,7 +221,7 @@ export class FileCalls extends Caller {
 
   /** Makes `to` a copy of `from`; not close-on-exec unless `flags` says O_CLOEXEC. @see dup(2) */
   dup3(from: number, to: number, flags = 0): void {
-    this.call('dup3', from, to, flags);
+    this.order('dup3', from, to, flags);
   }
 
   /** Duplicates to the lowest free number from `minimum` on, close-on-exec. @see fcntl(2) */
@@ -230,12 +230,12 @@ export class FileCalls extends Caller {
   }
 
   setCloseOnExec(fd: number, on: boolean): void {
-    this.call('fcntl', fd, F_SETFD, on ? FD_CLOEXEC : 0);
+    this.order('fcntl', fd, F_SETFD, on ? FD_CLOEXEC : 0);
   }
 
   /** Applies `flags` (or closes) descriptors first..last. @see close_range(2) */
   closeRange(first: number, last: number, flags = 0): void {
-    this.call('close_range', first, last, flags);
+    this.order('close_range', first, last, flags);
   }
 
   /** A pipe, close-on-exec: `[readEnd, writeEnd]`. @see pipe(2) */

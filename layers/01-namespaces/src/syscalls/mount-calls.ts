@@ -33,13 +33,13 @@ export class MountCalls extends FileCalls {
 
   /** Sets a parameter: a flag without a value, a string otherwise. @see fsconfig(2) */
   fsconfigSet(fd: number, key: string, value?: string): void {
-    if (value === undefined) this.call('fsconfig', fd, FSCONFIG_SET_FLAG, key, null, 0);
-    else this.call('fsconfig', fd, FSCONFIG_SET_STRING, key, value, 0);
+    if (value === undefined) this.order('fsconfig', fd, FSCONFIG_SET_FLAG, key, null, 0);
+    else this.order('fsconfig', fd, FSCONFIG_SET_STRING, key, value, 0);
   }
 
   /** Creates the superblock. @see fsconfig(2) */
   fsconfigCreate(fd: number): void {
-    this.call('fsconfig', fd, FSCONFIG_CMD_CREATE, null, null, 0);
+    this.order('fsconfig', fd, FSCONFIG_CMD_CREATE, null, null, 0);
   }
 
   /** A detached mount of a configured superblock. @see fsmount(2) */
@@ -50,7 +50,7 @@ export class MountCalls extends FileCalls {
   /** Attaches the mount `fd` to the place that `targetFd` refers to. @see move_mount(2) */
   moveMount(fd: number, targetFd: number): void {
     const flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-    this.call('move_mount', fd, '', targetFd, '', flags);
+    this.order('move_mount', fd, '', targetFd, '', flags);
   }
 
   /** A descriptor of the tree at `path`; with OPEN_TREE_CLONE a detached copy. @see open_tree(2) */
@@ -66,7 +66,7 @@ export class MountCalls extends FileCalls {
     view.setUint32(8, attributes.clear ?? 0, true);
     view.setUint32(16, attributes.propagation ?? 0, true);
     view.setUint32(24, attributes.usernsFd ?? 0, true);
-    this.call('mount_setattr', fd, '', flags | AT_EMPTY_PATH, bytes, MOUNT_ATTR_BYTES);
+    this.order('mount_setattr', fd, '', flags | AT_EMPTY_PATH, bytes, MOUNT_ATTR_BYTES);
   }
 
   /** The classic call: for propagation changes, remounts and what has no newer form. @see mount(2) */
@@ -78,32 +78,32 @@ export class MountCalls extends FileCalls {
     data?: string;
   }): void {
     const { source, target, type, flags, data } = options;
-    this.call('mount', source ?? null, target, type ?? null, flags ?? 0, data ?? null);
+    this.order('mount', source ?? null, target, type ?? null, flags ?? 0, data ?? null);
   }
 
   /** @see umount2(2) */
   umount(target: string, flags = 0): void {
-    this.call('umount2', target, flags);
+    this.order('umount2', target, flags);
   }
 
   /** @see pivot_root(2) */
   pivotRoot(newRoot: string, putOld: string): void {
-    this.call('pivot_root', newRoot, putOld);
+    this.order('pivot_root', newRoot, putOld);
   }
 
   /** @see chdir(2) */
   chdir(path: string): void {
-    this.call('chdir', path);
+    this.order('chdir', path);
   }
 
   /** @see fchdir(2) */
   fchdir(fd: number): void {
-    this.call('fchdir', fd);
+    this.order('fchdir', fd);
   }
 
   /** @see chroot(2) */
   chroot(path: string): void {
-    this.call('chroot', path);
+    this.order('chroot', path);
   }
 
   /** Opens a directory of the executing process's own view, for use as an anchor. */

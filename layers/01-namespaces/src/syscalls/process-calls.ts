@@ -60,12 +60,12 @@ export function parseChildStatus(siginfo: Uint8Array): ChildStatus {
 export class ProcessCalls extends MountCalls {
   /** Moves the caller into new namespaces (CLONE_NEW* bits). @see unshare(2) */
   unshare(flags: number): void {
-    this.call('unshare', flags);
+    this.order('unshare', flags);
   }
 
   /** Joins the namespace behind `fd`; `type` is a CLONE_NEW* bit or 0 for any. @see setns(2) */
   setns(fd: number, type: number): void {
-    this.call('setns', fd, type);
+    this.order('setns', fd, type);
   }
 
   /** Replaces the process image. Returns only by throwing. @see execve(2) */
@@ -117,37 +117,37 @@ export class ProcessCalls extends MountCalls {
 
   /** @see setsid(2) */
   setsid(): void {
-    this.call('setsid');
+    this.order('setsid');
   }
 
   /** Sets the host name of the UTS namespace. @see sethostname(2) */
   sethostname(name: string): void {
-    this.call('sethostname', name, Buffer.byteLength(name));
+    this.order('sethostname', name, Buffer.byteLength(name));
   }
 
   /** @see setdomainname(2) */
   setdomainname(name: string): void {
-    this.call('setdomainname', name, Buffer.byteLength(name));
+    this.order('setdomainname', name, Buffer.byteLength(name));
   }
 
   /** @see umask(2) */
   umask(mask: number): void {
-    this.call('umask', mask);
+    this.order('umask', mask);
   }
 
   /** @see setgroups(2) */
   setgroups(gids: readonly number[]): void {
-    this.call('setgroups', gids.length, new Uint8Array(Uint32Array.from(gids).buffer));
+    this.order('setgroups', gids.length, new Uint8Array(Uint32Array.from(gids).buffer));
   }
 
   /** Sets real, effective and saved uid at once. @see setresuid(2) */
   setresuid(uid: number): void {
-    this.call('setresuid', uid, uid, uid);
+    this.order('setresuid', uid, uid, uid);
   }
 
   /** @see setresgid(2) */
   setresgid(gid: number): void {
-    this.call('setresgid', gid, gid, gid);
+    this.order('setresgid', gid, gid, gid);
   }
 
   /** Sets the caller's three capability sets. @see capset(2) */
@@ -164,53 +164,53 @@ export class ProcessCalls extends MountCalls {
       high(permitted),
       high(inheritable),
     );
-    this.call('capset', header, new Uint8Array(data.buffer));
+    this.order('capset', header, new Uint8Array(data.buffer));
   }
 
   /** Removes a capability from the bounding set. @see PR_CAPBSET_DROP(2const) */
   dropBoundingCapability(capability: number): void {
-    this.call('prctl', PR_CAPBSET_DROP, capability, 0, 0, 0);
+    this.order('prctl', PR_CAPBSET_DROP, capability, 0, 0, 0);
   }
 
   /** @see PR_CAP_AMBIENT(2const) */
   clearAmbientCapabilities(): void {
-    this.call('prctl', PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    this.order('prctl', PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   }
 
   /** @see PR_CAP_AMBIENT(2const) */
   raiseAmbientCapability(capability: number): void {
-    this.call('prctl', PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+    this.order('prctl', PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
   }
 
   /** Keeps permitted capabilities over a change of uid. @see PR_SET_KEEPCAPS(2const) */
   setKeepCapabilities(on: boolean): void {
-    this.call('prctl', PR_SET_KEEPCAPS, on ? 1 : 0, 0, 0, 0);
+    this.order('prctl', PR_SET_KEEPCAPS, on ? 1 : 0, 0, 0, 0);
   }
 
   /** @see PR_SET_NO_NEW_PRIVS(2const) */
   setNoNewPrivileges(): void {
-    this.call('prctl', PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    this.order('prctl', PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   }
 
   /** @see PR_SET_DUMPABLE(2const) */
   setDumpable(on: boolean): void {
-    this.call('prctl', PR_SET_DUMPABLE, on ? 1 : 0, 0, 0, 0);
+    this.order('prctl', PR_SET_DUMPABLE, on ? 1 : 0, 0, 0, 0);
   }
 
   /** The signal this process gets when its parent ends; 0 for none. @see PR_SET_PDEATHSIG(2const) */
   setParentDeathSignal(signal: number): void {
-    this.call('prctl', PR_SET_PDEATHSIG, signal, 0, 0, 0);
+    this.order('prctl', PR_SET_PDEATHSIG, signal, 0, 0, 0);
   }
 
   /** The name ps(1) shows, at most 15 bytes. @see PR_SET_NAME(2const) */
   setProcessName(name: string): void {
-    this.call('prctl', PR_SET_NAME, name, 0, 0, 0);
+    this.order('prctl', PR_SET_NAME, name, 0, 0, 0);
   }
 
   /** Sets a resource limit of the caller. @see prlimit(2) */
   setResourceLimit(limit: ResourceLimit): void {
     const words = BigUint64Array.of(limit.soft, limit.hard);
-    this.call('prlimit64', 0, limit.resource, new Uint8Array(words.buffer), null);
+    this.order('prlimit64', 0, limit.resource, new Uint8Array(words.buffer), null);
   }
 
   /**
@@ -228,7 +228,7 @@ export class ProcessCalls extends MountCalls {
 
   /** @see personality(2) */
   personality(persona: number): void {
-    this.call('personality', persona);
+    this.order('personality', persona);
   }
 
   /** @see exit_group(2) */

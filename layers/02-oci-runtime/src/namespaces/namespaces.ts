@@ -80,6 +80,7 @@ export function join(
     const fd = sys.openat2(path, { flags: O_RDONLY });
     sys.setns(fd, NAMESPACES[type].flag);
     sys.close(fd);
+    sys.flush();
   } catch (cause) {
     const errno = errnoOf(cause);
     const message = `${field}: cannot join the ${type} namespace ${path}: ${(cause as Error).message}`;
@@ -121,6 +122,8 @@ function write(path: string, text: string, field: string): void {
 /** Enters a new time namespace with the spec's offsets. */
 export function enterTimeNamespace(sys: Syscalls, pid: number, spec: Spec): void {
   sys.unshare(CLONE_NEWTIME);
+  // The offsets belong to the namespace: it has to be there now.
+  sys.flush();
   for (const [clock, offset] of Object.entries(spec.linux?.timeOffsets ?? {})) {
     const text = `${clock} ${offset?.secs ?? 0} ${offset?.nanosecs ?? 0}\n`;
     write(`/proc/${pid}/timens_offsets`, text, 'linux.timeOffsets');

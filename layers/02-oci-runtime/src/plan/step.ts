@@ -56,10 +56,20 @@ export function runSteps(
   afterStep?: (name: string) => void,
 ): void {
   for (const step of steps) {
-    if (creation.init) creation.init.sys.step = step.name;
-    if (creation.launcher) creation.launcher.sys.step = step.name;
-    if (isTracing()) span(step.name, {}, () => step.run(creation));
-    else step.run(creation);
+    if (isTracing()) span(step.name, {}, () => runStep(step, creation));
+    else runStep(step, creation);
     afterStep?.(step.name);
   }
+}
+
+/** Within a step, calls without a result wait for each other; at its end all have been made. */
+function runStep(step: Step, creation: Creation): void {
+  for (const stub of [creation.init, creation.launcher]) {
+    if (!stub) continue;
+    stub.sys.step = step.name;
+    stub.sys.deferring = true;
+  }
+  step.run(creation);
+  creation.launcher?.sys.flush();
+  creation.init?.sys.flush();
 }

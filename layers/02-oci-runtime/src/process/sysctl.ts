@@ -43,6 +43,7 @@ export function writeSysctls(sys: Syscalls, values: Readonly<Record<string, stri
       }
       sys.write(fd, value);
       sys.close(fd);
+      sys.flush();
     } catch (cause) {
       throw new StrataError('SYSCTL', `${field}: ${(cause as Error).message}`, { field, cause });
     }
