@@ -12,6 +12,8 @@ export interface CallContext {
   path?: string | undefined;
 }
 
+const MAX_ATTEMPTS = 1000;
+
 export class Caller {
   readonly executor: Executor;
   /** Named in the errors of the calls that follow; the plan's executor sets it step by step. */
@@ -53,10 +55,11 @@ export class Caller {
 
   /** As `call`, but returns `-errno` instead of throwing: for callers that expect a refusal. */
   attempt(name: SyscallName, ...args: readonly Arg[]): number {
-    for (;;) {
+    for (let attempts = 1; ; attempts++) {
       const result = this.executor.invoke(name, args);
       // close(2) and the like must not be repeated: on Linux the descriptor is gone all the same.
-      if (result !== -EINTR || name === 'close') return result;
+      // A seccomp filter may answer EINTR for ever.
+      if (result !== -EINTR || name === 'close' || attempts === MAX_ATTEMPTS) return result;
     }
   }
 
