@@ -35,5 +35,5 @@ export function ago(ns: bigint): string {
     const count = Math.floor(seconds / length);
     if (count > 0) return `${count} ${name}${count > 1 ? 's' : ''} ago`;
   }
-  return `${seconds} seconds ago`;
+  return `${seconds} second${seconds === 1 ? '' : 's'} ago`;
 }

@@ -4,13 +4,12 @@
  * The life of a container:
  *
  *   creating ──▶ created ──▶ running ──▶ exited ──▶ (removed)
- *      │            └───────────────────────▲ stopped before it was started
  *      └── undone by the next `Manager.open` if its creator was killed
  */
 import type { LinuxResources, LinuxSeccomp } from '@strata/oci-runtime';
 
 export interface ContainerMount {
-  /** On the host: a file or directory; made as a directory where it is missing and `create` is set. */
+  /** On the host: a file or directory that is there. */
   hostPath: string;
   /** Absolute, inside. */
   containerPath: string;

@@ -203,7 +203,7 @@ function etcMounts(etc: EtcFiles, readonly: boolean): Mount[] {
   ];
 }
 
-const PROPAGATION = { private: 'rprivate', slave: 'rslave', shared: 'rshared' } as const;
+const PROPAGATION = { private: 'rprivate', slave: 'rslave' } as const;
 
 function bindMount(mount: ContainerMount, index: number): Mount {
   const field = `mounts[${index}].host_path`;
@@ -212,13 +212,17 @@ function bindMount(mount: ContainerMount, index: number): Mount {
     const why = dangling ? 'is a dangling link' : 'does not exist';
     throw new StrataError('INVALID_CONFIG', `${field}: ${mount.hostPath} ${why}`, { field });
   }
+  if (mount.propagation === 'shared') {
+    const message = `mounts[${index}].propagation: mounts cannot be shared back to the host yet`;
+    throw new StrataError('ENOTSUP', message, { field: `mounts[${index}].propagation` });
+  }
   const propagation = PROPAGATION[mount.propagation ?? 'private'];
   const options = ['rbind', propagation, mount.readonly ? 'ro' : 'rw'];
   return { destination: mount.containerPath, type: 'bind', source: mount.hostPath, options };
 }
 
 const hasPropagation = (mounts: readonly ContainerMount[] = []): boolean =>
-  mounts.some(({ propagation }) => propagation === 'slave' || propagation === 'shared');
+  mounts.some(({ propagation }) => propagation === 'slave');
 
 function resourcesOf(config: ContainerConfig, privileged: boolean): LinuxResources {
   const allowed = (config.devices ?? []).flatMap(({ hostPath, permissions }) => {
