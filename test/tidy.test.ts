@@ -1,8 +1,8 @@
 /**
  * Nothing long grows longer: files stay within 400 lines and functions within 70.
  *
- * tidy-allowances.json lists what is longer, with its length. A listed length may only shrink:
- * the test fails when the thing grows, and when the list says more than there is.
+ * tidy-allowances.json lists what is longer, with its length. A listed length may only shrink, and
+ * goes when the thing is within the limit.
  */
 import { basename } from 'node:path';
 import ts from 'typescript';
@@ -52,9 +52,17 @@ function nameOf(node: ts.SignatureDeclaration): string {
   return named?.getText() ?? 'anonymous';
 }
 
+const found = tooLong();
+const allowed: Readonly<Record<string, number>> = allowances;
+
 test('no file and no function is longer than its limit or its allowance', () => {
   expect(files.length).toBeGreaterThan(50);
-  expect(tooLong(), 'split it, or lower the number in tidy-allowances.json').toEqual(allowances);
+  const grown = Object.entries(found).filter(([name, lines]) => lines > (allowed[name] ?? 0));
+  expect(Object.fromEntries(grown), 'split it').toEqual({});
+});
+
+test('each allowance is needed', () => {
+  expect(Object.keys(allowed).filter((name) => !(name in found))).toEqual([]);
 });
 
 test('each file is named for a concept', () => {
