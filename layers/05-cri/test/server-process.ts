@@ -133,10 +133,8 @@ export class ServerProcess implements AsyncDisposable {
       .split('\n')
       .filter((line) => line.includes(this.directory));
     const cgroups = readdirSync('/sys/fs/cgroup')
-      .map((hierarchy) => join('/sys/fs/cgroup', hierarchy, this.cgroupParent))
-      .flatMap((path) => ifThere(() => readdirSync(path, { withFileTypes: true })) || [])
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => join(entry.parentPath, entry.name));
+      .flatMap((hierarchy) => cgroupsBelow(join('/sys/fs/cgroup', hierarchy, this.cgroupParent)))
+      .filter((path) => OURS.test(basename(path)));
     const [command, args] = this.inside('ip', '-o', 'link', 'show', 'type', 'veth');
     const interfaces = execFileSync(command, args, { encoding: 'utf8' }).split('\n');
     return [...mounts, ...cgroups, ...interfaces.filter((line) => line !== '')];
@@ -174,11 +172,21 @@ function ifThere<T>(look: () => T): T | '' {
   }
 }
 
+/** A pod's cgroup or a container's; a parent that a caller has named is the caller's. */
+const OURS = /^(pod-)?[0-9a-f]{64}$/;
+
+/** Every cgroup below a path, deepest first. */
+function cgroupsBelow(path: string): string[] {
+  const entries = ifThere(() => readdirSync(path, { withFileTypes: true })) || [];
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(path, entry.name))
+    .flatMap((child) => [...cgroupsBelow(child), child]);
+}
+
 /** Removes a cgroup and those below it; their processes have ended. */
 function removeCgroup(path: string): void {
   if (!existsSync(path)) return;
-  for (const entry of readdirSync(path, { withFileTypes: true })) {
-    if (entry.isDirectory()) removeCgroup(join(path, entry.name));
-  }
+  for (const child of cgroupsBelow(path)) rmdirSync(child);
   rmdirSync(path);
 }

@@ -70,8 +70,13 @@ export function statusOf(error: unknown): GrpcStatus {
   return { code: STATUS[statusName(error)], details: statusMessage(error) };
 }
 
+/** What the kernel answers to a value that it cannot take. */
+const KERNEL_REFUSALS = ['EINVAL', 'ERANGE', 'ENAMETOOLONG', 'ENOTSUP', 'EOPNOTSUPP'];
+
 function statusName(error: unknown): StatusName {
   if (!(error instanceof StrataError)) return 'INTERNAL';
+  // A field of the request, as far as the kernel could judge it.
+  if (error.field !== undefined && KERNEL_REFUSALS.includes(error.code)) return 'INVALID_ARGUMENT';
   if (error.code in STATUS) return error.code as StatusName;
   return STATUS_BY_CODE[error.code] ?? 'INTERNAL';
 }
