@@ -7,6 +7,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Runtime } from '@strata/oci-runtime';
+import { nodeMemory } from '../cri/node-memory.ts';
 import { type Contender, measurePaired } from '../paired.ts';
 import { type Case, compare } from '../report.ts';
 import type { Options } from '../suites.ts';
@@ -33,6 +34,7 @@ export async function memory({ runtimes, samples = SAMPLES }: Options): Promise<
     compare('created container', 'kB', bare!, peers),
     compare('created container with its keeper', 'kB', kept!, peers),
     compare('keeper of a running container', 'kB', running!, []),
+    ...(await nodeMemory(samples)),
   ];
 }
 
