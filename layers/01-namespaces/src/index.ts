@@ -15,6 +15,7 @@ export {
   type Hierarchy,
 } from './cgroups/layout.ts';
 export type { CgroupResources, DeviceRule as CgroupDeviceRule } from './cgroups/resources.ts';
+export type { CgroupStats } from './cgroups/stats.ts';
 export { type Program, runCommandLine } from './command-line/command-line.ts';
 export { Call, type Flag, parseFlags, Values, type Verb } from './command-line/flags.ts';
 export * from './errors/errno.ts';

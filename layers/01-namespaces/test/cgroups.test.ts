@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Cgroup, detectCgroups } from '../src/index.ts';
 
 const PARENT = `/strata-test-cgroups-${process.pid}`;
 const { mode, hierarchies } = detectCgroups();
+const POLL = { interval: 2, timeout: 5000 };
 let children: ChildProcess[] = [];
 
 const left = (): string[] =>
@@ -36,7 +37,7 @@ describe('a cgroup on this machine', () => {
     for (const path of Object.values(cgroup.paths)) expect(existsSync(path)).toBe(false);
   });
 
-  test('takes processes, and is refused to a second owner', () => {
+  test('takes processes, and is refused to a second owner', async () => {
     using cgroup = Cgroup.create(`${PARENT}/a`);
     const pid = sleeper();
     cgroup.attach(pid);
@@ -44,7 +45,7 @@ describe('a cgroup on this machine', () => {
     expect(readFileSync(`/proc/${pid}/cgroup`, 'utf8')).toContain(`${PARENT}/a`);
     expect(() => Cgroup.create(`${PARENT}/a`)).toThrow(/has processes/);
     cgroup.kill();
-    expect(cgroup.processes()).toEqual([]);
+    await expect.poll(() => cgroup.processes(), POLL).toEqual([]);
   });
 
   test('holds its limits', () => {
@@ -59,13 +60,16 @@ describe('a cgroup on this machine', () => {
     expect(read('cpu', 'cpu.shares', 'cpu.weight')).toBe(mode === 'v2' ? '20' : '512');
   });
 
-  test('freezes and thaws; a frozen one can be killed', () => {
+  test('freezes and thaws; a frozen one can be killed', async () => {
     using cgroup = Cgroup.create(`${PARENT}/a`);
     cgroup.attach(sleeper());
     cgroup.freeze();
     expect(cgroup.isFrozen).toBe(true);
+    cgroup.thaw();
+    expect(cgroup.isFrozen).toBe(false);
+    cgroup.freeze();
     cgroup.kill();
-    expect(cgroup.processes()).toEqual([]);
+    await expect.poll(() => cgroup.processes(), POLL).toEqual([]);
   });
 
   test('counts the kills of the OOM killer', async () => {
@@ -94,8 +98,87 @@ describe('a cgroup on this machine', () => {
     expect(() => cgroup.set({ pids: { limit: 1 } })).toThrow(/linux\.resources\.pids\.limit/);
   });
 
-  test.each(['/../x', 'relative', '/', '/a/../b', '/a\nb', '/a\0b'])('%j is refused', (path) => {
+  test.each(['/../x', '../x', '/', '/a/../b', '/a\nb', '/a\0b'])('%j is refused', (path) => {
     expect(() => Cgroup.create(path)).toThrow(/invalid cgroup path/);
+  });
+
+  test('with a relative path lies below our own', () => {
+    const name = `strata-test-relative-${process.pid}`;
+    using cgroup = Cgroup.create(name);
+    const own = readFileSync('/proc/self/cgroup', 'utf8').split('\n');
+    for (const { key, mountPoint } of hierarchies) {
+      const line = own.find((candidate) => candidate.split(':')[1] === key)!;
+      const path = line.slice(line.indexOf(':/') + 1).replace(/\/$/, '');
+      expect(cgroup.paths[key]).toBe(`${mountPoint}${path}/${name}`);
+    }
+    expect(Cgroup.openIfThere(name)?.paths).toEqual(cgroup.paths);
+  });
+
+  test('kills what forks all the time, and is gone right after', () => {
+    using cgroup = Cgroup.create(`${PARENT}/a`);
+    cgroup.set({ pids: { limit: 50 } });
+    const directories = Object.values(cgroup.paths);
+    const enter = directories.map((path) => `echo $$ > ${path}/cgroup.procs`).join(' && ');
+    // Each shell makes two more and ends: no list of pids is ever complete.
+    const bomb = 'f() { f & f & }; f 2>/dev/null';
+    const child = spawn('/bin/sh', ['-c', `${enter} && ${bomb}; sleep 100`], { stdio: 'ignore' });
+    children.push(child);
+    const deadline = Date.now() + 5000;
+    while (cgroup.processes().length < 5 && Date.now() < deadline);
+    expect(cgroup.processes().length).toBeGreaterThanOrEqual(5);
+    cgroup.kill();
+    cgroup.delete();
+    for (const path of directories) expect(existsSync(path)).toBe(false);
+  });
+
+  test('a process that stays is an error in the end, and named', () => {
+    const cgroup = Cgroup.create(`${PARENT}/a`);
+    const pid = sleeper();
+    cgroup.attach(pid);
+    expect(() => cgroup.delete()).toThrow(/cannot remove the cgroup.*EBUSY/);
+    cgroup.kill();
+    cgroup.delete();
+  }, 10_000);
+
+  test('tells what its processes use', () => {
+    using cgroup = Cgroup.create(`${PARENT}/a`);
+    expect(cgroup.stats().memory?.limit).toBeUndefined();
+    cgroup.set({ memory: { limit: 32 << 20 }, pids: { limit: 5 } });
+    cgroup.attach(sleeper());
+    const { cpu, memory, pids } = cgroup.stats();
+    expect(cpu!.usageNs).toBeGreaterThanOrEqual(0);
+    expect(memory).toMatchObject({ limit: 32 << 20 });
+    expect(memory!.workingSet).toBeLessThanOrEqual(memory!.usage);
+    expect(pids).toEqual({ current: 1, limit: 5 });
+    cgroup.kill();
+  });
+
+  test.skipIf(mode === 'v2' || !existsSync('/dev/kmsg'))(
+    'lets only the allowed devices be opened',
+    () => {
+      using cgroup = Cgroup.create(`${PARENT}/a`);
+      const rules = [
+        { allow: false, access: 'rwm' },
+        { allow: true, type: 'c', major: 1, minor: 11, access: 'r' },
+      ];
+      const enter = `echo $$ > ${cgroup.paths['devices']}/cgroup.procs`;
+      const script =
+        'for d in null kmsg; do (: < /dev/$d) && echo r-$d; (: > /dev/$d) && echo w-$d; done';
+      cgroup.set({ devices: rules });
+      const { stdout } = spawnSync('/bin/sh', ['-c', `${enter}; ${script}`], { encoding: 'utf8' });
+      expect(stdout.split('\n').filter(Boolean)).toEqual(['r-null', 'w-null', 'r-kmsg']);
+    },
+  );
+
+  test('its memory limits move up and down', () => {
+    using cgroup = Cgroup.create(`${PARENT}/a`);
+    const limits = () => cgroup.stats().memory?.limit;
+    for (const mebibytes of [64, 32, 128]) {
+      cgroup.set({ memory: { limit: mebibytes << 20, swap: mebibytes << 20 } });
+      expect(limits()).toBe(mebibytes << 20);
+    }
+    cgroup.set({ memory: { limit: -1, swap: -1 } });
+    expect(limits()).toBeUndefined();
   });
 
   test('a value that the kernel refuses names the field', () => {

@@ -11,6 +11,7 @@ const v2: CgroupLayout = {
       key: '',
       version: 2,
       mountPoint: '/cg',
+      root: '/',
       controllers: ['cpu', 'cpuset', 'io', 'memory', 'pids'],
     },
   ],
@@ -21,6 +22,7 @@ const v1: CgroupLayout = {
     key: name,
     version: 1,
     mountPoint: `/cg/${name}`,
+    root: '/',
     controllers: [name],
   })),
 };

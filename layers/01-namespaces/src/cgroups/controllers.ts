@@ -13,7 +13,9 @@ import { cpuset as cpuset1 } from './v1/cpuset.ts';
 import { devices } from './v1/devices.ts';
 import { hugetlb as hugetlb1 } from './v1/hugetlb.ts';
 import { memory as memory1 } from './v1/memory.ts';
+import { netCls, netPrio } from './v1/network.ts';
 import { pids } from './v1/pids.ts';
+import { rdma } from './v1/rdma.ts';
 import { cpu as cpu2 } from './v2/cpu.ts';
 import { cpuset as cpuset2 } from './v2/cpuset.ts';
 import { hugetlb as hugetlb2 } from './v2/hugetlb.ts';
@@ -28,6 +30,9 @@ const V1: Readonly<Record<string, Controller>> = {
   blkio,
   devices,
   hugetlb: hugetlb1,
+  net_cls: netCls,
+  net_prio: netPrio,
+  rdma,
 };
 const V2: Readonly<Record<string, Controller>> = {
   cpuset: cpuset2,
@@ -36,16 +41,22 @@ const V2: Readonly<Record<string, Controller>> = {
   pids,
   io,
   hugetlb: hugetlb2,
+  rdma,
+  // Not there on v2: asking for one is refused.
+  net_cls: netCls,
+  net_prio: netPrio,
 };
+
+/** A write with the key of the hierarchy it belongs to. */
+export interface PlacedWrite extends CgroupWrite {
+  key: string;
+}
 
 /**
  * The writes that put limits into effect, with the key of the hierarchy each belongs to.
  * @throws {StrataError} CGROUP_LIMIT for a limit whose controller this machine does not have
  */
-export function controllerWrites(
-  layout: CgroupLayout,
-  resources: CgroupResources,
-): (CgroupWrite & { key: string })[] {
+export function controllerWrites(layout: CgroupLayout, resources: CgroupResources): PlacedWrite[] {
   const table = layout.mode === 'v2' ? V2 : V1;
   const writes = Object.entries(table).flatMap(([controller, plan]) => {
     const planned = plan(resources);
@@ -60,17 +71,14 @@ export function controllerWrites(
 }
 
 function missing(controller: string, field: string): StrataError {
-  return new StrataError('CGROUP_LIMIT', `${field}: the ${controller} controller is not mounted`, {
+  return new StrataError('CGROUP_LIMIT', `${field}: there is no ${controller} controller`, {
     field,
-    hint: `mount the ${controller} hierarchy, or leave the limit out`,
+    hint: `mount or enable the ${controller} controller, or leave the limit out`,
   });
 }
 
 /** linux.resources.unified: v2 files by their names. */
-function unifiedWrites(
-  layout: CgroupLayout,
-  { unified = {} }: CgroupResources,
-): (CgroupWrite & { key: string })[] {
+function unifiedWrites(layout: CgroupLayout, { unified = {} }: CgroupResources): PlacedWrite[] {
   return Object.entries(unified).map(([file, value]) => {
     const field = `${RESOURCES_FIELD}.unified[${JSON.stringify(file)}]`;
     if (layout.mode !== 'v2') {

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { StrataError } from '../errors/strata-error.ts';
 import { cgroupLayout, detectCgroups } from './layout.ts';
 
 const V2 = '30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n';
@@ -21,6 +23,7 @@ test('a pure v2 machine has one hierarchy', () => {
         key: '',
         version: 2,
         mountPoint: '/sys/fs/cgroup',
+        root: '/',
         controllers: ['cpu', 'io', 'memory', 'pids'],
       },
     ],
@@ -42,6 +45,21 @@ test('without the unified hierarchy it is v1, without any an error', () => {
   const v1 = HYBRID.split('\n').slice(0, 5).join('\n');
   expect(cgroupLayout(v1, () => '').mode).toBe('v1');
   expect(() => cgroupLayout('', () => '')).toThrow(/no cgroup/);
+});
+
+test('random mounts are refused or give a layout and never crash', () => {
+  const line = fc.stringMatching(
+    /^\d \d 0:\d \/ \/cg[a-c] rw - cgroup2? x (rw|cpu|memory|name=)(,(rw|cpu|name=x))?$/,
+  );
+  fc.assert(
+    fc.property(fc.array(fc.oneof(line, fc.string())), (lines) => {
+      try {
+        expect(cgroupLayout(lines.join('\n'), () => '').hierarchies.length).toBeGreaterThan(0);
+      } catch (error) {
+        expect(error).toBeInstanceOf(StrataError);
+      }
+    }),
+  );
 });
 
 test('this machine’s layout is what its mountinfo says', () => {

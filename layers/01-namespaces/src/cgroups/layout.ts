@@ -18,6 +18,8 @@ export interface Hierarchy {
   key: string;
   version: 1 | 2;
   mountPoint: string;
+  /** The cgroup that is mounted there: `/`, or in a container perhaps a lower one. */
+  root: string;
   controllers: readonly string[];
 }
 
@@ -64,10 +66,10 @@ export function cgroupLayout(mountinfo: string, readText: (path: string) => stri
   const v1: Hierarchy[] = [];
   let v2: Hierarchy | undefined;
   const seen = new Set<string>();
-  for (const { type, mountPoint, superOptions } of parseMountinfo(mountinfo)) {
+  for (const { type, mountPoint, root, superOptions } of parseMountinfo(mountinfo)) {
     if (type === 'cgroup2' && !v2) {
       const controllers = readText(`${mountPoint}/cgroup.controllers`).split(/\s+/).filter(Boolean);
-      v2 = { key: '', version: 2, mountPoint, controllers };
+      v2 = { key: '', version: 2, mountPoint, root, controllers };
     } else if (type === 'cgroup') {
       const controllers = superOptions.filter((option) => V1_CONTROLLERS.has(option));
       const name = superOptions.find((option) => option.startsWith('name='));
@@ -75,7 +77,7 @@ export function cgroupLayout(mountinfo: string, readText: (path: string) => stri
       // The same hierarchy may be mounted at several places; the first is the usual one.
       if (key === undefined || seen.has(key)) continue;
       seen.add(key);
-      v1.push({ key, version: 1, mountPoint, controllers });
+      v1.push({ key, version: 1, mountPoint, root, controllers });
     }
   }
   if (v1.length > 0) {

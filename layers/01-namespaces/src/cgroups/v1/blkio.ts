@@ -1,25 +1,27 @@
 /** cgroup v1 `blkio`. @see Documentation/admin-guide/cgroup-v1/blkio-controller.rst */
-import { type CgroupWrite, type Controller, type ThrottleDevice, write } from '../resources.ts';
+import { type Controller, perDevice, write } from '../resources.ts';
 
 export const blkio: Controller = ({ blockIO: limits = {} }) => [
-  // The BFQ scheduler, the only one with weights since Linux 5.0.
+  // The BFQ scheduler is the only one with weights since Linux 5.0; leaves had some in CFQ before.
   ...write('blkio.bfq.weight', limits.weight || undefined, 'blockIO.weight'),
-  ...throttle('read_bps', limits.throttleReadBpsDevice, 'throttleReadBpsDevice'),
-  ...throttle('write_bps', limits.throttleWriteBpsDevice, 'throttleWriteBpsDevice'),
-  ...throttle('read_iops', limits.throttleReadIOPSDevice, 'throttleReadIOPSDevice'),
-  ...throttle('write_iops', limits.throttleWriteIOPSDevice, 'throttleWriteIOPSDevice'),
+  ...write('blkio.leaf_weight', limits.leafWeight || undefined, 'blockIO.leafWeight'),
+  ...perDevice(limits.weightDevice, 'blockIO.weightDevice', ({ weight }, device) =>
+    weight ? { file: 'blkio.bfq.weight_device', value: `${device} ${weight}` } : undefined,
+  ),
+  ...perDevice(limits.weightDevice, 'blockIO.weightDevice', ({ leafWeight }, device) =>
+    leafWeight ? { file: 'blkio.leaf_weight_device', value: `${device} ${leafWeight}` } : undefined,
+  ),
+  ...THROTTLES.flatMap(([name, file]) =>
+    perDevice(limits[name], `blockIO.${name}`, ({ rate }, device) => ({
+      file: `blkio.throttle.${file}_device`,
+      value: `${device} ${rate}`,
+    })),
+  ),
 ];
 
-function throttle(
-  what: string,
-  devices: readonly ThrottleDevice[] = [],
-  field: string,
-): CgroupWrite[] {
-  return devices.flatMap(({ major, minor, rate }, index) =>
-    write(
-      `blkio.throttle.${what}_device`,
-      `${major}:${minor} ${rate}`,
-      `blockIO.${field}[${index}]`,
-    ),
-  );
-}
+const THROTTLES = [
+  ['throttleReadBpsDevice', 'read_bps'],
+  ['throttleWriteBpsDevice', 'write_bps'],
+  ['throttleReadIOPSDevice', 'read_iops'],
+  ['throttleWriteIOPSDevice', 'write_iops'],
+] as const;

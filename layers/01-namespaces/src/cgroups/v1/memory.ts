@@ -3,10 +3,11 @@ import { type Controller, write } from '../resources.ts';
 
 export const memory: Controller = ({ memory: limits = {} }) => [
   // Memory and swap together must never be less than memory alone; that order is right for a new
-  // cgroup, and `Cgroup.set` tries the other one when limits of a running one are raised.
+  // cgroup, and applyLimits() takes the other one when limits of a running one are raised.
   ...write('memory.limit_in_bytes', limits.limit || undefined, 'memory.limit'),
   ...write('memory.memsw.limit_in_bytes', limits.swap || undefined, 'memory.swap'),
   ...write('memory.soft_limit_in_bytes', limits.reservation || undefined, 'memory.reservation'),
+  ...write('memory.kmem.tcp.limit_in_bytes', limits.kernelTCP || undefined, 'memory.kernelTCP'),
   ...write('memory.swappiness', limits.swappiness, 'memory.swappiness'),
   ...write(
     'memory.oom_control',

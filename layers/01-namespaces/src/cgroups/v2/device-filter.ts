@@ -14,7 +14,15 @@
 import { O_DIRECTORY, O_RDONLY } from '../../syscalls/constants.ts';
 import { Struct } from '../../syscalls/memory.ts';
 import { localSyscalls } from '../../syscalls/syscalls.ts';
-import { DEFAULT_DEVICE_RULES, type DeviceRule, isAny, isForAll } from '../resources.ts';
+import {
+  ALL_ACCESS,
+  DEFAULT_DEVICE_RULES,
+  type DeviceRule,
+  isAny,
+  isForAll,
+  type PlainDeviceRule,
+  plainDeviceRule,
+} from '../resources.ts';
 
 const BPF_PROG_LOAD = 5;
 const BPF_PROG_ATTACH = 8;
@@ -53,7 +61,6 @@ const instruction = (
 });
 
 const ACCESS_BITS: Record<string, number> = { m: 1, r: 2, w: 4 };
-const ALL_ACCESS = 7;
 const TYPE_BITS: Record<string, number> = { b: 1, c: 2 };
 
 /** Registers of the program: r2 type, r3 access, r4 major, r5 minor; r1 is scratch. */
@@ -75,18 +82,19 @@ export function deviceProgram(rules: readonly DeviceRule[]): Uint8Array {
  * program with instructions that are never reached. Without such a rule everything that no rule
  * speaks of is allowed, as in a v1 cgroup that nothing was written to.
  */
-function decisive(rules: readonly DeviceRule[]): DeviceRule[] {
-  const isFinal = (rule: DeviceRule): boolean =>
-    isForAll(rule) && new Set(rule.access ?? 'rwm').size === 3;
-  const last = rules.findLastIndex(isFinal);
-  return last < 0 ? [...rules.toReversed(), { allow: true }] : rules.slice(last).toReversed();
+function decisive(rules: readonly PlainDeviceRule[]): PlainDeviceRule[] {
+  const last = rules.findLastIndex(isForAll);
+  if (last >= 0) return rules.slice(last).toReversed();
+  return [...rules.toReversed(), { allow: true, type: 'a', access: ALL_ACCESS }];
 }
 
 /** The default devices are allowed right after a rule that denies all. */
-function withDefaults(rules: readonly DeviceRule[]): DeviceRule[] {
-  return rules.flatMap((rule) =>
-    isForAll(rule) && !rule.allow ? [rule, ...DEFAULT_DEVICE_RULES] : [rule],
-  );
+function withDefaults(rules: readonly DeviceRule[]): PlainDeviceRule[] {
+  return rules.flatMap((given) => {
+    const rule = plainDeviceRule(given);
+    if (!rule) return [];
+    return isForAll(rule) && !rule.allow ? [rule, ...DEFAULT_DEVICE_RULES] : [rule];
+  });
 }
 
 const answer = (allow: boolean): Instruction[] => [
@@ -94,15 +102,12 @@ const answer = (allow: boolean): Instruction[] => [
   instruction(EXIT, 0),
 ];
 
-function ruleInstructions(rule: DeviceRule): Instruction[] {
-  const access = [...(rule.access ?? 'rwm')].reduce(
-    (bits, letter) => bits | (ACCESS_BITS[letter] ?? 0),
-    0,
-  );
-  const type = TYPE_BITS[rule.type ?? 'a'];
+function ruleInstructions(rule: PlainDeviceRule): Instruction[] {
+  const access = [...rule.access].reduce((bits, letter) => bits | ACCESS_BITS[letter]!, 0);
+  const type = TYPE_BITS[rule.type];
   const tests: Instruction[] = [
     ...(type === undefined ? [] : [instruction(JUMP_IF_NOT_EQUAL, 2, { immediate: type })]),
-    ...(access === ALL_ACCESS ? [] : accessTest(rule.allow, access)),
+    ...(rule.access === ALL_ACCESS ? [] : accessTest(rule.allow, access)),
     ...(isAny(rule.major) ? [] : [instruction(JUMP_IF_NOT_EQUAL, 4, { immediate: rule.major! })]),
     ...(isAny(rule.minor) ? [] : [instruction(JUMP_IF_NOT_EQUAL, 5, { immediate: rule.minor! })]),
   ];

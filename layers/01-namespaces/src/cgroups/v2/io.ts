@@ -1,23 +1,25 @@
 /** cgroup v2 `io`. @see Documentation/admin-guide/cgroup-v2.rst, "IO" */
-import { type CgroupWrite, type Controller, type ThrottleDevice, write } from '../resources.ts';
+import { type Controller, perDevice, write } from '../resources.ts';
 
 export const io: Controller = ({ blockIO: limits = {} }) => [
-  ...write('io.weight', limits.weight ? weight(limits.weight) : undefined, 'blockIO.weight'),
-  ...throttle('rbps', limits.throttleReadBpsDevice, 'throttleReadBpsDevice'),
-  ...throttle('wbps', limits.throttleWriteBpsDevice, 'throttleWriteBpsDevice'),
-  ...throttle('riops', limits.throttleReadIOPSDevice, 'throttleReadIOPSDevice'),
-  ...throttle('wiops', limits.throttleWriteIOPSDevice, 'throttleWriteIOPSDevice'),
+  ...write('io.weight', limits.weight ? ioWeight(limits.weight) : undefined, 'blockIO.weight'),
+  ...perDevice(limits.weightDevice, 'blockIO.weightDevice', ({ weight }, device) =>
+    weight ? { file: 'io.weight', value: `${device} ${ioWeight(weight)}` } : undefined,
+  ),
+  ...THROTTLES.flatMap(([name, key]) =>
+    perDevice(limits[name], `blockIO.${name}`, ({ rate }, device) => ({
+      file: 'io.max',
+      value: `${device} ${key}=${rate || 'max'}`,
+    })),
+  ),
 ];
 
-/** 10..1000 → 1..10000, linearly. */
-const weight = (value: number): number => 1 + Math.floor(((value - 10) * 9999) / 990);
+/** 10..1000 → 1..10000, linearly: the conversion that the OCI runtimes agree on. */
+export const ioWeight = (value: number): number => 1 + Math.floor(((value - 10) * 9999) / 990);
 
-function throttle(
-  key: string,
-  devices: readonly ThrottleDevice[] = [],
-  field: string,
-): CgroupWrite[] {
-  return devices.flatMap(({ major, minor, rate }, index) =>
-    write('io.max', `${major}:${minor} ${key}=${rate}`, `blockIO.${field}[${index}]`),
-  );
-}
+const THROTTLES = [
+  ['throttleReadBpsDevice', 'rbps'],
+  ['throttleWriteBpsDevice', 'wbps'],
+  ['throttleReadIOPSDevice', 'riops'],
+  ['throttleWriteIOPSDevice', 'wiops'],
+] as const;

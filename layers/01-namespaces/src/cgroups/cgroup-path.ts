@@ -1,0 +1,70 @@
+/**
+ * Which directory of a hierarchy a cgroup path means.
+ *
+ *   /strata/web   from the root of the hierarchy, as far as it is mounted here
+ *   strata/web    from the cgroup that this process is in, which can be another in each hierarchy
+ *
+ * That is how runc reads `linux.cgroupsPath`. Paths come from outside: no part may be `..`.
+ *
+ *   /proc/PID/cgroup:   4:memory:/a/b        hierarchy, its controllers, path in it
+ *                       1:name=systemd:/a
+ *                       0::/a                the v2 hierarchy
+ *
+ * @see runtime-spec config-linux.md#cgroups-path, cgroups(7)
+ */
+import { readFileSync } from 'node:fs';
+import { StrataError } from '../errors/strata-error.ts';
+import type { Hierarchy } from './layout.ts';
+
+/** @throws {StrataError} INVALID_CGROUP_PATH */
+export function validateCgroupPath(path: string): void {
+  const names = path.split('/');
+  const isPlain =
+    /[^/]/.test(path) &&
+    !/[\0\n]/.test(path) &&
+    !names.some((name) => name === '..' || name === '.');
+  if (isPlain) return;
+  throw new StrataError('INVALID_CGROUP_PATH', `invalid cgroup path ${JSON.stringify(path)}`, {
+    field: 'linux.cgroupsPath',
+    hint: 'give a path below the hierarchy, such as /strata/web, without "." and ".."',
+  });
+}
+
+/**
+ * The path below the mount point of a hierarchy, with a leading slash.
+ * @param own what /proc/self/cgroup holds; only asked for where the path is relative
+ */
+export function pathInHierarchy(
+  path: string,
+  hierarchy: Hierarchy,
+  own: () => ReadonlyMap<string, string> = ownCgroups,
+): string {
+  if (path.startsWith('/')) return path;
+  const from = own().get(hierarchy.key) ?? '/';
+  // What is mounted may be a part of the hierarchy only: /docker/1234 in a container.
+  const { root } = hierarchy;
+  const isBelow = root === '/' || from === root || from.startsWith(`${root}/`);
+  const base = !isBelow ? '' : from.slice(root === '/' ? 0 : root.length);
+  return `${base === '/' ? '' : base}/${path}`;
+}
+
+const ownCgroups = (): ReadonlyMap<string, string> =>
+  parseProcessCgroups(readFileSync('/proc/self/cgroup', 'utf8'));
+
+/**
+ * Key of the hierarchy ('' for v2) → path in it.
+ * @throws {StrataError} INVALID_CGROUP_FILE naming the line
+ */
+export function parseProcessCgroups(text: string): Map<string, string> {
+  const paths = new Map<string, string>();
+  text.split('\n').forEach((line, index) => {
+    if (line === '') return;
+    const match = /^\d+:([^:]*):(\/.*)$/.exec(line);
+    if (!match) {
+      const message = `cgroup file, line ${index + 1} is malformed: ${JSON.stringify(line.slice(0, 200))}`;
+      throw new StrataError('INVALID_CGROUP_FILE', message);
+    }
+    paths.set(match[1]!, match[2]!);
+  });
+  return paths;
+}
