@@ -161,7 +161,7 @@ describe('a cgroup on this machine', () => {
         { allow: false, access: 'rwm' },
         { allow: true, type: 'c', major: 1, minor: 11, access: 'r' },
       ];
-      const enter = `echo $$ > ${cgroup.paths['devices']}/cgroup.procs`;
+      const enter = `echo $$ > ${cgroup.paths.devices}/cgroup.procs`;
       const script =
         'for d in null kmsg; do (: < /dev/$d) && echo r-$d; (: > /dev/$d) && echo w-$d; done';
       cgroup.set({ devices: rules });
