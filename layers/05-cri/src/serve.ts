@@ -3,6 +3,7 @@
  *
  * A second signal does not wait for calls under way. Containers and their shim go on in either case.
  */
+import { resolve } from 'node:path';
 import { Manager, type ManagerOptions } from '@strata/manager';
 import { traceToFile } from '@strata/namespaces';
 import { socketPath } from './server/listening-socket.ts';
@@ -36,7 +37,7 @@ export interface ServeOptions {
  */
 export async function serveUntilSignalled(options: ServeOptions): Promise<void> {
   const path = socketPath(options.listen);
-  traceToFile('strata-cri', options.trace);
+  startTrace(options.trace);
   await using manager = await Manager.open(managerOptions(options));
   const server = await CriServer.listen({ path, services: criServices(manager, options.root) });
   process.stdout.write(`strata-cri: listening on unix://${path}\n`);
@@ -45,6 +46,12 @@ export async function serveUntilSignalled(options: ServeOptions): Promise<void> 
   await signalled();
   process.once('SIGTERM', () => process.exit(1)).once('SIGINT', () => process.exit(1));
   await server.close();
+}
+
+/** The shim, which this process may start, writes its part of the trace into the same file. */
+function startTrace(path: string | undefined): void {
+  if (path !== undefined) process.env.STRATA_TRACE = resolve(path);
+  traceToFile('strata-cri');
 }
 
 function managerOptions(options: ServeOptions): ManagerOptions {

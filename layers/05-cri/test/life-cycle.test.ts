@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { readTrace } from '@strata/namespaces';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   type ContainerConfigSchema,
@@ -306,4 +307,22 @@ test('what a killed server ran goes on, and the next one knows all of it', async
   expect(await exec(goesOn, 'echo', 'still here')).toMatchObject({ stdout: 'still here\n' });
   expect(await waitForExit(ends)).toMatchObject({ exitCode: 7 });
   await removePods(pod);
+});
+
+test('one trace runs from the call through the shim to system calls', async () => {
+  await using traced = new ServerProcess();
+  const path = join(traced.directory, 'trace.jsonl');
+  await makeToolsImage(traced.root);
+  await traced.start('--trace', path);
+  const { runtime } = traced.client;
+  const { podSandboxId } = await runtime.runPodSandbox({ config: podConfig('traced') });
+  await runtime.removePodSandbox({ podSandboxId });
+  await traced.stop();
+  await expect.poll(() => readFileSync(path, 'utf8')).toContain('clone3');
+  const spans = readTrace(readFileSync(path, 'utf8'));
+  const call = spans.find(({ name }) => name === 'cri.RunPodSandbox')!;
+  const names = spans.filter(({ traceId }) => traceId === call.traceId).map(({ name }) => name);
+  expect(names).toEqual(
+    expect.arrayContaining(['pod.run', 'network.attach', 'oci.create', 'clone3', 'pivot_root']),
+  );
 });
