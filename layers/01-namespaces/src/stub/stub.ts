@@ -129,10 +129,18 @@ class StubExecutor implements Executor {
 
   /** Runs operations; returns the raw result of the last one executed. */
   execute(operations: readonly Operation[]): number {
+    this.begin(operations);
+    return this.end(operations);
+  }
+
+  begin(operations: readonly Operation[]): void {
     if (this.released) throw new StrataError('STUB_RELEASED', `stub ${this.pid} was released`);
+    this.part.prepare(operations);
+    this.part.post();
+  }
+
+  end(operations: readonly Operation[]): number {
     const { part } = this;
-    part.prepare(operations);
-    part.post();
     if (!part.await(this.isAlive)) throw new StubDiedError(operations[0]!.name, this.pid);
     part.collect();
     return part.result(Math.min(part.completed, operations.length - 1));
@@ -212,6 +220,14 @@ export class Stub implements Disposable {
    * @param options CLONE_* flags; with CLONE_PARENT the child is a child of this process
    */
   clone(options: CloneOptions): Stub {
+    return this.startClone(options)();
+  }
+
+  /**
+   * Begins a clone and returns the function that waits for it. Making namespaces takes the kernel a
+   * while, in which the caller can do something else; the stub itself takes no calls meanwhile.
+   */
+  startClone(options: CloneOptions): () => Stub {
     const args = cloneArguments(options);
     const operation: Operation = {
       name: 'clone3',
@@ -222,19 +238,22 @@ export class Stub implements Disposable {
     const stale = new MailboxPart(this.#mailbox.mapping, CHILD_PART);
     stale.clear();
     this.#executor.flush();
-    const started = process.hrtime.bigint();
-    const pid = this.#executor.execute([operation]);
-    if (this.#listener) {
-      const startNs = Number(started);
-      const durationNs = Number(process.hrtime.bigint() - started);
-      this.#listener({ name: 'clone3', args: operation.args, result: pid, startNs, durationNs });
-    }
-    if (pid < 0) throw this.sys.failure('clone3', -pid, [options.flags]);
-    const isChild = this.#isChild && Math.floor(options.flags / CLONE_PARENT) % 2 === 1;
+    const startNs = Number(process.hrtime.bigint());
+    this.#executor.begin([operation]);
+    return () => {
+      const pid = this.#executor.end([operation]);
+      const durationNs = Number(process.hrtime.bigint()) - startNs;
+      this.#listener?.({ name: 'clone3', args: operation.args, result: pid, startNs, durationNs });
+      if (pid < 0) throw this.sys.failure('clone3', -pid, [options.flags]);
+      return this.#adoptClone(pid, options.flags);
+    };
+  }
+
+  #adoptClone(pid: number, flags: number): Stub {
     const child = new Stub(this.#mailbox, {
       part: CHILD_PART,
       pid,
-      isChild,
+      isChild: this.#isChild && Math.floor(flags / CLONE_PARENT) % 2 === 1,
       listener: this.#listener,
     });
     child.#awaitStart();

@@ -3,10 +3,9 @@
  *
  *   creator                     launcher (keeper)             init
  *   ───────                     ─────────────────             ────
- *   create cgroup
  *   start launcher  ──────────▶ joins the PID namespace
- *                               clone ──────────────────────▶ in its new namespaces
- *   id maps, cgroup, oom score                                session, joined namespaces
+ *   create cgroup               clone ──────────────────────▶ in its new namespaces
+ *   id maps, oom score                                        cgroup, session, joined namespaces
  *                                                             mounts, devices, console
  *                                                             pivot root, limits, user
  *   hand over the console                                     (waits, armed, for start)
@@ -24,15 +23,35 @@ import type { Step } from './step.ts';
 /** The steps from nothing to an init that only needs its final program. */
 export function createPlan(spec: Spec): Step[] {
   return [
-    ...(spec.linux?.cgroupsPath === '' ? [] : [creator.createCgroup]),
     creator.startLauncher,
-    creator.openCgroup,
-    creator.createNamespaces,
-    ...(hasNew(spec, 'user') ? [creator.mapIds] : []),
-    creator.attachToCgroup,
+    ...makeNamespacesAndCgroup(spec),
     ...(spec.process?.oomScoreAdj === undefined ? [] : [creator.setOomScore]),
     ...initSteps(spec),
     ...processSteps(spec),
+  ];
+}
+
+/**
+ * The kernel takes about as long for the namespaces as for the cgroup, and there are two processes:
+ * so the launcher makes the ones while the creator makes the other. In a user namespace the init
+ * could not open its cgroup's files, so there they are opened before it is cloned.
+ */
+function makeNamespacesAndCgroup(spec: Spec): Step[] {
+  if (hasNew(spec, 'user') || joined(spec).some(({ type }) => type === 'user')) {
+    return [
+      creator.createCgroup,
+      creator.openCgroup,
+      creator.beginNamespaces,
+      creator.createNamespaces,
+      ...(hasNew(spec, 'user') ? [creator.mapIds] : []),
+      creator.attachToCgroup,
+    ];
+  }
+  return [
+    creator.beginNamespaces,
+    creator.createCgroup,
+    creator.createNamespaces,
+    creator.attachToCgroup,
   ];
 }
 

@@ -62,8 +62,8 @@ export const startLauncher: Step = {
   },
 };
 
-export const createNamespaces: Step = {
-  name: 'create namespaces',
+export const beginNamespaces: Step = {
+  name: 'begin namespaces',
   run(creation) {
     const { spec, launcher, keeper } = creation;
     const flags = cloneFlags(spec);
@@ -72,7 +72,16 @@ export const createNamespaces: Step = {
       const message = `${field}: a new pid namespace in a joined user namespace is not supported yet`;
       throw new StrataError('ENOTSUP', message, { field });
     }
-    creation.init = launcher!.clone({ flags: flags + (keeper ? 0 : CLONE_PARENT) });
+    creation.pendingInit = launcher!.startClone({ flags: flags + (keeper ? 0 : CLONE_PARENT) });
+  },
+};
+
+export const createNamespaces: Step = {
+  name: 'create namespaces',
+  run(creation) {
+    const { pendingInit } = creation;
+    delete creation.pendingInit;
+    creation.init = pendingInit!();
     creation.init.sys.setParentDeathSignal(SIGKILL);
   },
 };
@@ -94,7 +103,7 @@ export const openCgroup: Step = {
 
 export const attachToCgroup: Step = {
   name: 'attach to cgroup',
-  run({ cgroup, init, launcher, taskFds = [] }) {
+  run({ cgroup, init, launcher, taskFds }) {
     if (cgroup) enterCgroup({ cgroup, launcher: launcher!, process: init!, taskFds });
   },
 };

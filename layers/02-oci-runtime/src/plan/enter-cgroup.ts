@@ -3,8 +3,8 @@
  *
  * On cgroup v1 it puts itself there: writing 0, the caller, to `tasks` moves one thread and spares the
  * kernel the lock that cgroup.procs takes for a whole process, which waits for an RCU grace period
- * (milliseconds, once per container). The launcher opens the files beforehand, because the process
- * may be in a user namespace, or in another mount namespace, without the right to.
+ * (milliseconds, once per container). Where the process is in a user namespace, or in the mount
+ * namespace of a container, it cannot open these files; then its launcher has opened them before.
  *
  * @see cgroups(7), kernel/cgroup/cgroup.c, cgroup_procs_write_start()
  */
@@ -16,19 +16,23 @@ export function openTaskFiles(sys: Syscalls, paths: Readonly<Record<string, stri
   return Object.values(paths).map((path) => sys.openat2(`${path}/tasks`, { flags: O_WRONLY }));
 }
 
-/** Moves `process`, a clone of `launcher`, into the cgroup; closes the launcher's descriptors. */
+/**
+ * Moves `process`, a clone of `launcher`, into the cgroup.
+ * @param options.taskFds what the launcher has opened, which is closed; default: `process` opens them
+ */
 export function enterCgroup(options: {
   cgroup: Cgroup;
   launcher: Stub;
   process: Stub;
-  taskFds: readonly number[];
+  taskFds: readonly number[] | undefined;
 }): void {
   const { cgroup, launcher, process, taskFds } = options;
-  if (taskFds.length === 0) {
+  if (detectCgroups().mode === 'v2') {
     cgroup.attach(process.pid);
     return;
   }
-  for (const fd of taskFds) process.sys.write(fd, '0');
+  // Those that the process opens are closed with all its other descriptors before it starts.
+  for (const fd of taskFds ?? openTaskFiles(process.sys, cgroup.paths)) process.sys.write(fd, '0');
   // Not close_range(2): what the keeper holds (10, 11, ...) lies in between.
-  launcher.execute(taskFds.map((fd) => ({ name: 'close', args: [fd] })));
+  if (taskFds) launcher.execute(taskFds.map((fd) => ({ name: 'close', args: [fd] })));
 }

@@ -25,6 +25,8 @@ export interface Creation {
   launcher?: Stub;
   /** 'open cgroup': `tasks` files of cgroup v1, in the launcher and its clone. */
   taskFds?: readonly number[];
+  /** 'begin namespaces': waits for the clone that is under way. */
+  pendingInit?: () => Stub;
   /** 'create namespaces' */
   init?: Stub;
   /** 'open rootfs' */
@@ -70,6 +72,7 @@ function runStep(step: Step, creation: Creation): void {
     stub.sys.deferring = true;
   }
   step.run(creation);
-  creation.launcher?.sys.flush();
+  // While it clones, the launcher takes no calls.
+  if (!creation.pendingInit) creation.launcher?.sys.flush();
   creation.init?.sys.flush();
 }

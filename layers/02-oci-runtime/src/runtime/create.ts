@@ -4,7 +4,7 @@
  * with it (parent-death signal), and the record it wrote first lets `delete` find the rest.
  */
 import { closeSync, statSync } from 'node:fs';
-import { localSyscalls } from '@strata/namespaces';
+import { localSyscalls, StrataError } from '@strata/namespaces';
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec } from '../config/spec.ts';
 import { namespacesOf } from '../namespaces/namespaces.ts';
@@ -124,9 +124,20 @@ function complete(store: StateStore, creation: Creation, record: ContainerRecord
 }
 
 function undo(store: StateStore, creation: Creation): void {
+  awaitPending(creation);
   creation.init?.[Symbol.dispose]();
   creation.launcher?.[Symbol.dispose]();
   if (creation.consoleMaster !== undefined) localSyscalls().close(creation.consoleMaster);
   creation.cgroup?.delete();
   store.remove(creation.id);
+}
+
+/** A clone that is under way will be there in a moment, and has to be known to be ended. */
+function awaitPending(creation: Creation): void {
+  try {
+    if (creation.pendingInit) creation.init = creation.pendingInit();
+  } catch (error) {
+    // It failed as well; the error that is being handled came first.
+    if (!(error instanceof StrataError)) throw error;
+  }
 }

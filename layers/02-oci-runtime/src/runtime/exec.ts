@@ -173,7 +173,7 @@ function cloneInside(record: ContainerRecord): Step {
   return {
     name: 'clone into the container',
     run(creation) {
-      const { launcher, keeper, taskFds = [] } = creation;
+      const { launcher, keeper, taskFds } = creation;
       creation.init = launcher!.clone({ flags: keeper ? 0 : CLONE_PARENT });
       const { sys } = creation.init;
       sys.setParentDeathSignal(SIGKILL);
