@@ -2,9 +2,10 @@
  * Bundles the programs: `node scripts/bundle.ts [LAYER ...]`, all layers without an argument.
  *
  *   layers/NN-x/src/main.ts ──esbuild──> layers/NN-x/dist/
- *     strata-x.cjs      turns on V8's compile cache (in dist/cache), then loads main.cjs
- *     main.cjs          what every command needs
- *     chunk-HASH.cjs    what `import()` loads, only when it is needed
+ *     strata-x.cjs      loads the next one
+ *     main-HASH.cjs     what every command needs
+ *     main-HASH.code    V8's code for all functions of it: compiling them takes a third of a run
+ *     chunk-HASH.cjs    what `import()` loads, only when it is needed; V8's code is in dist/cache
  *     sources.sh        tells the launcher (bin/strata-x) when a source is newer than all this
  *
  * esbuild splits ES modules only, but Node starts CommonJS 10 ms sooner; so the split modules are
@@ -12,6 +13,8 @@
  * node:crypto, node:net and node:child_process cost `strata-oci state` 15 ms of 20.
  * koffi stays outside: its binary is looked up by path.
  */
+
+import { createHash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -25,11 +28,13 @@ import {
 } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { basename, join, relative, resolve } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { Script } from 'node:vm';
 import { build, type Plugin, transform } from 'esbuild';
 
 const ROOT = resolve(import.meta.dirname, '..');
-/** Programs that run during a build may still load chunks of the build before it. */
-const KEEP_OLD_CHUNKS_MS = 3_600_000;
+/** Programs that run during a build may still load parts of the build before it. */
+const KEEP_OLD_PARTS_MS = 3_600_000;
 const TARGET = 'node26';
 /** A name for CommonJS' `require` that no source has for something of its own. */
 const REQUIRE = '__bundleRequire';
@@ -57,8 +62,13 @@ export async function bundleLayer(layer: string): Promise<void> {
     logLevel: 'warning',
   });
   mkdirSync(dist, { recursive: true });
-  for (const { path, text } of outputFiles) replaceFile(path, await commonJs(text));
-  removeOldChunks(dist, new Set(outputFiles.map(({ path }) => basename(path))), began);
+  let boot = '';
+  for (const { path, text } of outputFiles) {
+    const code = await commonJs(text);
+    if (basename(path) === 'main.cjs') boot = writeMain(dist, code);
+    else replaceFile(path, code);
+  }
+  removeOldParts(dist, began);
 
   const sources = Object.keys(metafile.inputs)
     .filter((path) => !path.startsWith('node_modules/'))
@@ -66,15 +76,43 @@ export async function bundleLayer(layer: string): Promise<void> {
   const name = programName(layer);
   replaceFile(join(dist, 'sources.sh'), staleCheck(sources));
   const program = join(dist, `${name}.cjs`);
-  replaceFile(program, BOOT);
+  replaceFile(program, boot);
   // A source edited while esbuild ran counts as newer than the bundle.
   utimesSync(program, began, began);
 }
 
-const BOOT = `'use strict';
+/**
+ * Writes main and V8's code for it; returns the text of the file that loads them.
+ *
+ * V8 checks of a source its length only, so the two go together by their name.
+ */
+function writeMain(dist: string, code: string): string {
+  const name = `main-${createHash('sha256').update(code).digest('hex').slice(0, 8)}`;
+  replaceFile(join(dist, `${name}.cjs`), code);
+  replaceFile(join(dist, `${name}.code`), compileAll(code, join(dist, `${name}.cjs`)));
+  return `'use strict';
+const { readFileSync } = require('node:fs');
 require('node:module').enableCompileCache(__dirname + '/cache');
-require('./main.cjs');
+const filename = __dirname + '/${name}.cjs';
+let cachedData;
+try { cachedData = readFileSync(__dirname + '/${name}.code'); } catch {}
+const source = \`${WRAPPER[0]}\${readFileSync(filename, 'utf8')}${WRAPPER[1]}\`;
+const script = new (require('node:vm').Script)(source, { filename, cachedData });
+script.runInThisContext()(exports, require, module, filename, __dirname);
 `;
+}
+
+/** As Node wraps CommonJS. */
+const WRAPPER = ['(function (exports, require, module, __filename, __dirname) {', '})'] as const;
+
+/** V8's code for a source with every function in it, not only those that run at once. */
+function compileAll(code: string, filename: string): Buffer {
+  setFlagsFromString('--no-lazy');
+  const script = new Script(WRAPPER.join(code), { filename });
+  // The code is for V8 with these flags, and is refused by one with others.
+  setFlagsFromString('--lazy');
+  return script.createCachedData();
+}
 
 /** Turns a split ES module into CommonJS; `import()` becomes a deferred `require`. */
 async function commonJs(module: string): Promise<string> {
@@ -139,17 +177,17 @@ done
 }
 
 /** Old programs, in use or not, must never see half a file. */
-function replaceFile(path: string, text: string): void {
+function replaceFile(path: string, text: string | Buffer): void {
   const unfinished = `${path}.${process.pid}`;
   writeFileSync(unfinished, text);
   renameSync(unfinished, path);
 }
 
-function removeOldChunks(dist: string, current: ReadonlySet<string>, now: Date): void {
+function removeOldParts(dist: string, now: Date): void {
   for (const name of readdirSync(dist)) {
-    if (!name.startsWith('chunk-') || current.has(name)) continue;
     const path = join(dist, name);
-    if (now.getTime() - statSync(path).mtimeMs > KEEP_OLD_CHUNKS_MS) unlinkSync(path);
+    const old = now.getTime() - statSync(path).mtimeMs > KEEP_OLD_PARTS_MS;
+    if (old && /^(chunk|main)-/.test(name)) unlinkSync(path);
   }
 }
 
