@@ -1,6 +1,7 @@
 /** The verbs of `strata-ns`. */
 import { readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import type { Call, Flag, Verb } from '../command-line/flags.ts';
+import { print } from '../command-line/print.ts';
 import { EACCES, ENOENT, ESRCH } from '../errors/errno.ts';
 import { errnoOf, StrataError } from '../errors/strata-error.ts';
 import { startArmedStub } from '../stub/armed-stub.ts';
@@ -110,9 +111,9 @@ const ls: Verb = {
         else seen.set(link, { pid, count: 1 });
       }
     }
-    process.stdout.write(`${'NAMESPACE'.padEnd(24)} PROCESSES  FIRST PID\n`);
+    print(`${'NAMESPACE'.padEnd(24)} PROCESSES  FIRST PID\n`);
     for (const [link, { pid, count }] of [...seen].sort()) {
-      process.stdout.write(`${link.padEnd(24)} ${String(count).padStart(9)}  ${pid}\n`);
+      print(`${link.padEnd(24)} ${String(count).padStart(9)}  ${pid}\n`);
     }
     return 0;
   },

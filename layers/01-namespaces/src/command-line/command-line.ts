@@ -6,6 +6,7 @@ import { appendFileSync } from 'node:fs';
 import { describeError, StrataError } from '../errors/strata-error.ts';
 import { traceToFile } from '../trace/otlp-file.ts';
 import { Call, type Flag, parseFlags, Values, type Verb } from './flags.ts';
+import { print, printError } from './print.ts';
 
 export interface Program {
   name: string;
@@ -35,10 +36,10 @@ export async function runCommandLine(program: Program, args: readonly string[]):
     const flags = program.outer ? { help: HELP } : { ...program.globals, ...COMMON_GLOBALS };
     const { values, positionals } = parseFlags(args, flags, true);
     if (!program.outer) globals = new Values(values);
-    if (values.version) return print(`${program.name} version ${program.version}\n`);
+    if (values.version) return printed(`${program.name} version ${program.version}\n`);
     const [name, ...rest] = positionals;
     if (values.help || name === undefined || name === 'help') {
-      return print(overview(program, flags));
+      return printed(overview(program, flags));
     }
     traceToFile(program.name, globals.text('trace'));
     return await runVerb(program, { name, args: rest, globals });
@@ -61,7 +62,7 @@ async function runVerb(
   }
   const flags = { ...verb.flags, help: HELP };
   const { values, positionals } = parseFlags(args, flags, verb.passesArguments ?? false);
-  if (values.help) return print(helpOf(program.name, name, verb));
+  if (values.help) return printed(helpOf(program.name, name, verb));
   const [least, most] = verb.arguments;
   if (positionals.length < least || positionals.length > most) {
     const message = `${name} takes ${verb.usage || 'no arguments'}; ${positionals.length} given`;
@@ -78,8 +79,8 @@ function exitCodeOf(error: unknown): number {
 
 function report(name: string, error: unknown, globals: Values): void {
   const message = describeError(error);
-  process.stderr.write(`${name}: ${message}\n`);
-  if (globals.flag('debug') && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  printError(`${name}: ${message}\n`);
+  if (globals.flag('debug') && error instanceof Error) printError(`${error.stack}\n`);
   const log = globals.text('log');
   if (!log) return;
   const time = new Date().toISOString();
@@ -90,12 +91,12 @@ function report(name: string, error: unknown, globals: Values): void {
   try {
     appendFileSync(log, `${line}\n`);
   } catch (cause) {
-    process.stderr.write(`${name}: cannot write --log: ${(cause as Error).message}\n`);
+    printError(`${name}: cannot write --log: ${(cause as Error).message}\n`);
   }
 }
 
-function print(text: string): number {
-  process.stdout.write(text);
+function printed(text: string): number {
+  print(text);
   return 0;
 }
 

@@ -1,7 +1,15 @@
 /** The verbs. Each is a thin face over one call of the runtime library. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type Call, type Flag, parseSignal, StrataError, type Verb } from '@strata/namespaces';
+import {
+  type Call,
+  type Flag,
+  parseSignal,
+  print,
+  printError,
+  StrataError,
+  type Verb,
+} from '@strata/namespaces';
 import { defaultSpec, rootlessSpec } from '../config/default-spec.ts';
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec, SpecProcess } from '../config/spec.ts';
@@ -47,7 +55,7 @@ function createOptions(call: Call) {
 function specOf(bundle: string): Spec {
   const { spec } = readBundle(bundle);
   for (const { message } of configWarnings(spec)) {
-    process.stderr.write(`strata-oci: warning: config.json: ${message}\n`);
+    printError(`strata-oci: warning: config.json: ${message}\n`);
   }
   return spec;
 }
@@ -133,7 +141,7 @@ const state: Verb = {
     const found = runtimeOf(call).state(call.arguments[0]!);
     const { ociVersion, id, pid, status, bundle, rootfs, created, annotations } = found;
     const shown = { ociVersion, id, pid, status, bundle, rootfs, created, annotations, owner: '' };
-    process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
+    print(`${JSON.stringify(shown, null, 2)}\n`);
     return 0;
   },
 };
@@ -172,7 +180,7 @@ const list: Verb = {
   run(call) {
     const containers = runtimeOf(call).list();
     if (call.flag('quiet')) {
-      for (const { id } of containers) process.stdout.write(`${id}\n`);
+      for (const { id } of containers) print(`${id}\n`);
     } else if (call.text('format') === 'json') {
       const shown = containers.map(({ ociVersion, id, pid, status, bundle, rootfs, created }) => ({
         ociVersion,
@@ -184,13 +192,13 @@ const list: Verb = {
         created,
         owner: 'root',
       }));
-      process.stdout.write(`${JSON.stringify(shown)}\n`);
+      print(`${JSON.stringify(shown)}\n`);
     } else {
       const rows = [['ID', 'PID', 'STATUS', 'BUNDLE', 'CREATED']];
       for (const { id, pid, status, bundle, created } of containers) {
         rows.push([id, String(pid), status, bundle, created]);
       }
-      process.stdout.write(table(rows));
+      print(table(rows));
     }
     return 0;
   },
