@@ -23,6 +23,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'strata-launchers-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
 
 const layers = readdirSync(join(ROOT, 'layers')).sort();
+const pinnedNode = join(ROOT, `node_modules/node-linux-${process.arch}/bin/node`);
 const launchers = layers.map((layer) => {
   const manifest = JSON.parse(readFileSync(join(ROOT, 'layers', layer, 'package.json'), 'utf8'));
   const [name, path] = Object.entries<string>(manifest.bin)[0]!;
@@ -81,6 +82,24 @@ describe.each(launchers)('$name', ({ name, file, version }) => {
       [join(scratch, name, 'deep'), '../second'],
     ] as const) {
       expect(execute(path, ['--version'], { cwd }).stdout).toMatch(versionLine);
+    }
+  });
+
+  test('starts from code that V8 accepts, so that nothing is compiled', () => {
+    const dist = join(file, '../../dist');
+    const program = readFileSync(join(dist, `${name}.cjs`), 'utf8');
+    const probe = program.replace('script.runInThisContext()', 'probe');
+    const check = 'const probe = () => process.exit(script.cachedDataRejected ? 1 : 0);\n';
+    const script = join(dist, `probe-${process.pid}.cjs`);
+    writeFileSync(script, check + probe);
+    try {
+      expect(program).toContain('.code');
+      expect(spawnSync(pinnedNode, [script], { encoding: 'utf8' })).toMatchObject({
+        stderr: '',
+        status: 0,
+      });
+    } finally {
+      rmSync(script);
     }
   });
 
