@@ -173,6 +173,7 @@ export class Stub implements Disposable {
   /** Ours to reap: the process is a child of this one. */
   readonly #isChild: boolean;
   #state: 'serving' | 'detached' | 'ended' = 'serving';
+  #isExiting = false;
 
   private constructor(
     mailbox: Mailbox,
@@ -312,10 +313,20 @@ export class Stub implements Disposable {
     this.#release('detached');
   }
 
-  /** Tells the process to exit and reaps it, if it is our child. */
-  exit(status = 0): ChildStatus | undefined {
+  /** Tells the process to exit, without waiting for it: `exit` or disposal still has to follow. */
+  beginExit(status = 0): void {
     this.prepare([{ name: 'exit_group', args: [status] }]);
     this.run();
+    this.#isExiting = true;
+  }
+
+  get isExiting(): boolean {
+    return this.#isExiting;
+  }
+
+  /** Tells the process to exit, if that was not done yet, and reaps it if it is our child. */
+  exit(status = 0): ChildStatus | undefined {
+    if (!this.#isExiting) this.beginExit(status);
     return this.#reap();
   }
 

@@ -4,7 +4,7 @@
  *   creator                     launcher (keeper)             init
  *   ───────                     ─────────────────             ────
  *   start launcher  ──────────▶ joins the PID namespace
- *   create cgroup               clone ──────────────────────▶ in its new namespaces
+ *   reserve name, create cgroup clone ──────────────────────▶ in its new namespaces
  *   id maps, oom score                                        cgroup, session, joined namespaces
  *                                                             mounts, devices, console
  *                                                             pivot root, limits, user
@@ -23,7 +23,6 @@ import type { Step } from './step.ts';
 /** The steps from nothing to an init that only needs its final program. */
 export function createPlan(spec: Spec): Step[] {
   return [
-    creator.startLauncher,
     ...makeNamespacesAndCgroup(spec),
     ...(spec.process?.oomScoreAdj === undefined ? [] : [creator.setOomScore]),
     ...initSteps(spec),
@@ -39,7 +38,9 @@ export function createPlan(spec: Spec): Step[] {
 function makeNamespacesAndCgroup(spec: Spec): Step[] {
   if (hasNew(spec, 'user') || joined(spec).some(({ type }) => type === 'user')) {
     return [
+      creator.reserveName,
       creator.createCgroup,
+      creator.startLauncher,
       creator.openCgroup,
       creator.beginNamespaces,
       creator.createNamespaces,
@@ -48,7 +49,9 @@ function makeNamespacesAndCgroup(spec: Spec): Step[] {
     ];
   }
   return [
+    creator.startLauncher,
     creator.beginNamespaces,
+    creator.reserveName,
     creator.createCgroup,
     creator.createNamespaces,
     creator.attachToCgroup,

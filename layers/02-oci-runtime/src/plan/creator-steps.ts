@@ -34,6 +34,13 @@ export const createCgroup: Step = {
   },
 };
 
+export const reserveName: Step = {
+  name: 'reserve name',
+  run(creation) {
+    creation.reserve();
+  },
+};
+
 export const startLauncher: Step = {
   name: 'start launcher',
   run(creation) {
@@ -103,8 +110,10 @@ export const openCgroup: Step = {
 
 export const attachToCgroup: Step = {
   name: 'attach to cgroup',
-  run({ cgroup, init, launcher, taskFds }) {
+  run({ cgroup, init, keeper, launcher, taskFds }) {
     if (cgroup) enterCgroup({ cgroup, launcher: launcher!, process: init!, taskFds });
+    // Without a keeper's task it has done its part; it is reaped when the container is complete.
+    if (!keeper) launcher!.beginExit();
   },
 };
 

@@ -32,7 +32,8 @@ export function enterCgroup(options: {
     return;
   }
   // Those that the process opens are closed with all its other descriptors before it starts.
-  for (const fd of taskFds ?? openTaskFiles(process.sys, cgroup.paths)) process.sys.write(fd, '0');
+  for (const fd of taskFds ?? openTaskFiles(process.sys, cgroup.paths))
+    process.sys.order('write', fd, '0', 1);
   // Not close_range(2): what the keeper holds (10, 11, ...) lies in between.
   if (taskFds) launcher.execute(taskFds.map((fd) => ({ name: 'close', args: [fd] })));
 }

@@ -19,6 +19,8 @@ export interface Creation {
   readonly stdio: readonly [number, number, number];
   readonly keeper: KeeperOptions | undefined;
   readonly newKeyring: boolean;
+  /** Takes the id, by writing the container's record. @throws {StrataError} ALREADY_EXISTS */
+  readonly reserve: () => void;
   /** 'create cgroup' */
   cgroup?: Cgroup;
   /** 'start launcher': the process that clones the init, and stays as its keeper if asked to. */
@@ -73,6 +75,6 @@ function runStep(step: Step, creation: Creation): void {
   }
   step.run(creation);
   // While it clones, the launcher takes no calls.
-  if (!creation.pendingInit) creation.launcher?.sys.flush();
+  if (!creation.pendingInit && !creation.launcher?.isExiting) creation.launcher?.sys.flush();
   creation.init?.sys.flush();
 }

@@ -1,7 +1,8 @@
 /**
  * `create`: runs the plan, arms the init with its final program and the keeper with its wait, and
- * writes the state. Undone in reverse where a step fails; a creator that is killed takes its stubs
- * with it (parent-death signal), and the record it wrote first lets `delete` find the rest.
+ * writes the state. Undone in reverse where a step fails. A creator that is killed takes its stubs with
+ * it (parent-death signal); the record, written before anything that outlives it, lets `delete` find
+ * the rest.
  */
 import { closeSync, statSync } from 'node:fs';
 import { localSyscalls, StrataError } from '@strata/namespaces';
@@ -55,16 +56,21 @@ export function createContainer(store: StateStore, options: CreateOptions): Crea
     stdio: options.stdio ?? [0, 1, 2],
     keeper: options.keeper,
     newKeyring: options.newKeyring ?? true,
+    reserve() {
+      store.reserve(record);
+      reserved = true;
+    },
   };
   const record = newRecord(creation);
-  store.reserve(record);
+  let reserved = false;
   try {
     runSteps(createPlan(spec), creation, options.afterStep);
     const master = handOverConsole(creation, options.consoleSocket);
     complete(store, creation, record);
     return { record, ...(master !== undefined && { consoleMaster: master }) };
   } catch (error) {
-    undo(store, creation);
+    undo(creation);
+    if (reserved) store.remove(id);
     throw error;
   }
 }
@@ -123,13 +129,12 @@ function complete(store: StateStore, creation: Creation, record: ContainerRecord
   init!.detach();
 }
 
-function undo(store: StateStore, creation: Creation): void {
+function undo(creation: Creation): void {
   awaitPending(creation);
   creation.init?.[Symbol.dispose]();
   creation.launcher?.[Symbol.dispose]();
   if (creation.consoleMaster !== undefined) localSyscalls().close(creation.consoleMaster);
   creation.cgroup?.delete();
-  store.remove(creation.id);
 }
 
 /** A clone that is under way will be there in a moment, and has to be known to be ended. */

@@ -84,6 +84,7 @@ export function execInContainer(record: ContainerRecord, options: ExecOptions): 
     stdio: options.stdio ?? [0, 1, 2],
     keeper: options.keeper,
     newKeyring: false,
+    reserve() {},
   };
   try {
     runSteps(execPlan(record, options.process, credentialsAtCreate(spec)), creation);

@@ -8,7 +8,16 @@
  * The record is written before anything is made (status `creating`, with the cgroup it will use), so
  * that a creation killed half-way can be undone by whoever comes next.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { EEXIST, ENOENT, errnoOf, StrataError } from '@strata/namespaces';
 
 export interface ProcessIdentity {
@@ -113,7 +122,14 @@ export class StateStore {
   }
 
   remove(id: string): void {
-    rmSync(this.directory(id), { recursive: true, force: true });
+    const directory = this.directory(id);
+    try {
+      // What is normally there. rmSync finds out by itself, and takes ten times as long.
+      unlinkSync(`${directory}/state.json`);
+      rmdirSync(directory);
+    } catch {
+      rmSync(directory, { recursive: true, force: true });
+    }
   }
 
   ids(): string[] {
