@@ -65,7 +65,7 @@ export async function bundleLayer(layer: string): Promise<void> {
   let boot = '';
   for (const { path, text } of outputFiles) {
     const code = await commonJs(text);
-    if (basename(path) === 'main.cjs') boot = writeMain(dist, code);
+    if (basename(path) === 'main.cjs') boot = writeMain(dist, await withoutComments(code));
     else replaceFile(path, code);
   }
   removeOldParts(dist, began);
@@ -124,6 +124,14 @@ async function commonJs(module: string): Promise<string> {
     logLevel: 'warning',
   });
   return `const ${REQUIRE} = require;\n${lazyBuiltins(code)}`;
+}
+
+/**
+ * A comment with one character outside ASCII would make V8 keep the whole source in two bytes a
+ * character; shorter also is read sooner (together 1 ms).
+ */
+async function withoutComments(code: string): Promise<string> {
+  return (await transform(code, { minifyWhitespace: true, target: TARGET })).code;
 }
 
 /** Modules that Node has loaded before any program starts. */
