@@ -36,12 +36,17 @@ export const isMeasured = (outcome: Outcome): outcome is Measured => 'samples' i
 export interface Rounds {
   readonly samples: number;
   readonly warmUp: number;
+  /**
+   * How often each contender runs in its turn, of which the mean is a sample: with 1, a contender in
+   * this process is always measured just after others have emptied the processor's caches.
+   */
+  readonly inRow?: number;
 }
 
 /** Runs all contenders; one that throws is out from then on, and its error is the reason. */
 export async function measurePaired(
   contenders: readonly Contender[],
-  { samples, warmUp }: Rounds,
+  { samples, warmUp, inRow = 1 }: Rounds,
 ): Promise<Outcome[]> {
   const taken = new Map(contenders.map(({ name }) => [name, [] as number[]]));
   const failed = new Map<string, string>();
@@ -50,7 +55,7 @@ export async function measurePaired(
       const contender = contenders[(round + turn) % contenders.length]!;
       if (failed.has(contender.name)) continue;
       try {
-        const value = await timeOnce(contender);
+        const value = await meanOf(contender, inRow);
         if (round >= warmUp) taken.get(contender.name)!.push(value);
       } catch (error) {
         failed.set(contender.name, error instanceof Error ? error.message : String(error));
@@ -63,6 +68,12 @@ export async function measurePaired(
     const values = taken.get(name)!;
     return { name, samples: values, median: median(values) };
   });
+}
+
+async function meanOf(contender: Contender, times: number): Promise<number> {
+  let sum = 0;
+  for (let time = 0; time < times; time++) sum += await timeOnce(contender);
+  return sum / times;
 }
 
 async function timeOnce(contender: Contender): Promise<number> {

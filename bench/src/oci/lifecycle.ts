@@ -5,7 +5,10 @@ import type { Options } from '../suites.ts';
 import { command, commandLifecycle, libraryLifecycle } from './contenders.ts';
 import { ScratchBundle, STRATA_OCI } from './scratch-bundle.ts';
 
-const SAMPLES = 50;
+const SAMPLES = 20;
+/** Enough for V8 to compile what runs often, as it is in a shim that has served some containers. */
+const WARM_UP = 20;
+const IN_ROW = 5;
 
 export async function lifecycle({ runtimes, samples = SAMPLES }: Options): Promise<Case[]> {
   using bundle = new ScratchBundle(['/bin/true']);
@@ -16,7 +19,7 @@ export async function lifecycle({ runtimes, samples = SAMPLES }: Options): Promi
       { name: 'spawn', run: () => command('/bin/true', []) },
       ...Object.entries(runtimes).map(([name, path]) => commandLifecycle(name, path, bundle)),
     ],
-    { samples, warmUp: 5 },
+    { samples, warmUp: WARM_UP, inRow: IN_ROW },
   );
   return [
     compare('lifecycle through the library', 'ms', library!, peers),

@@ -1,10 +1,5 @@
 /** Steps that the container's init does, as a stub, from its first call to the pivot. */
-import {
-  CLONE_NEWCGROUP,
-  ENOSYS,
-  KEYCTL_JOIN_SESSION_KEYRING,
-  localSyscalls,
-} from '@strata/namespaces';
+import { CLONE_NEWCGROUP, ENOSYS, KEYCTL_JOIN_SESSION_KEYRING } from '@strata/namespaces';
 import type { Mount } from '../config/spec.ts';
 import { enterTimeNamespace, join, type NamespaceType } from '../namespaces/namespaces.ts';
 import { writeSysctls } from '../process/sysctl.ts';
@@ -20,6 +15,7 @@ import {
 import { makePathsReadonly, maskPaths } from '../rootfs/hidden-paths.ts';
 import { performMount } from '../rootfs/mounts.ts';
 import type { Step } from './step.ts';
+import { takeDescriptor } from './take-descriptor.ts';
 
 export const startSession: Step = {
   name: 'start session',
@@ -117,13 +113,7 @@ export const console: Step = {
       size: spec.process!.consoleSize,
       owner: { uid: spec.process!.user.uid },
     });
-    const sys = localSyscalls();
-    const pidfd = sys.pidfdOpen(init!.pid);
-    try {
-      creation.consoleMaster = sys.pidfdGetfd(pidfd, master);
-    } finally {
-      sys.close(pidfd);
-    }
+    creation.consoleMaster = takeDescriptor(init!, master);
   },
 };
 

@@ -46,6 +46,7 @@ import {
   limits,
 } from '../plan/process-steps.ts';
 import { type Creation, type KeeperOptions, runSteps, type Step } from '../plan/step.ts';
+import { takeDescriptor } from '../plan/take-descriptor.ts';
 import { sendConsole } from '../process/console-socket.ts';
 import { credentialOperations } from '../process/credentials.ts';
 import { finalProgram } from '../process/final-program.ts';
@@ -199,13 +200,7 @@ const openTerminal: Step = {
       owner: { uid: spec.process!.user.uid },
     });
     adoptTerminal(sys, slave);
-    const host = localSyscalls();
-    const pidfd = host.pidfdOpen(init!.pid);
-    try {
-      creation.consoleMaster = host.pidfdGetfd(pidfd, master);
-    } finally {
-      host.close(pidfd);
-    }
+    creation.consoleMaster = takeDescriptor(init!, master);
   },
 };
 
