@@ -8,7 +8,7 @@ import { closeSync, statSync } from 'node:fs';
 import { localSyscalls, StrataError } from '@strata/namespaces';
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec } from '../config/spec.ts';
-import { namespacesOf } from '../namespaces/namespaces.ts';
+import { hasNew, namespacesOf } from '../namespaces/namespaces.ts';
 import { createPlan } from '../plan/create-plan.ts';
 import { cgroupPath } from '../plan/creator-steps.ts';
 import { credentialsAtCreate } from '../plan/process-steps.ts';
@@ -87,6 +87,7 @@ function newRecord(creation: Creation): ContainerRecord {
     owner: process.getuid?.() ?? 0,
     cgroupPath: cgroupPath(creation),
     cgroups: {},
+    hasOwnPidNamespace: hasNew(spec, 'pid'),
     hasUserNamespace: namespacesOf(spec).has('user'),
     hasTimeNamespace: namespacesOf(spec).has('time'),
     hasLateHooks: Boolean(spec.hooks?.poststart?.length || spec.hooks?.poststop?.length),

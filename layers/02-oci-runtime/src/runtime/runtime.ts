@@ -131,8 +131,9 @@ export class Runtime {
     const cgroup = Object.keys(record.cgroups).length
       ? Cgroup.open(record.cgroups)
       : Cgroup.openIfThere(record.cgroupPath);
-    // Without a PID namespace of its own, what the init has started lives on after it.
-    if (cgroup && cgroup.processes().length > 0) cgroup.kill();
+    // The end of its PID 1 ends a PID namespace; without one of its own, what the init has started
+    // lives on after it.
+    if (cgroup && !record.hasOwnPidNamespace && cgroup.processes().length > 0) cgroup.kill();
     killAndReap(record.keeper);
     cgroup?.delete();
     this.#store.remove(record.id);

@@ -47,6 +47,8 @@ export interface ContainerRecord {
   syncFd?: number;
   /** The calls of the init's final program. */
   finalCalls?: string[];
+  /** Its init is PID 1 of a namespace made for it. */
+  hasOwnPidNamespace: boolean;
   hasUserNamespace: boolean;
   hasTimeNamespace: boolean;
   /** Whether poststart or poststop hooks are to be read from the bundle. */
