@@ -7,6 +7,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { describeMachine } from './machine.ts';
+import { interruption } from './paired.ts';
 import { enterPrivateMounts } from './private-mounts.ts';
 import { type Report, table } from './report.ts';
 import { type Options, SUITES } from './suites.ts';
@@ -69,7 +70,10 @@ function pairs(flag: string, given: readonly string[] = []): Record<string, stri
 
 async function main(args: string[]): Promise<void> {
   const { suites, json, options } = readOptions(args);
-  enterPrivateMounts();
+  await enterPrivateMounts();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => interruption.abort(new Error(`interrupted by ${signal}`)));
+  }
   const machine = describeMachine(options.runtimes);
   const reports: Report[] = [];
   for (const suite of suites) {

@@ -5,6 +5,7 @@
  *   round 2:  B C A      them alike; so the ratios of medians hold where absolute times do not.
  *   round 3:  C A B
  */
+import { setImmediate } from 'node:timers/promises';
 import { median } from './statistics.ts';
 
 /** One of the things that are compared. */
@@ -43,6 +44,9 @@ export interface Rounds {
   readonly inRow?: number;
 }
 
+/** Aborted, it ends the measurement with its reason; what was made for it is then cleaned up. */
+export const interruption = new AbortController();
+
 /** Runs all contenders; one that throws is out from then on, and its error is the reason. */
 export async function measurePaired(
   contenders: readonly Contender[],
@@ -51,6 +55,9 @@ export async function measurePaired(
   const taken = new Map(contenders.map(({ name }) => [name, [] as number[]]));
   const failed = new Map<string, string>();
   for (let round = 0; round < warmUp + samples; round++) {
+    // Contenders may be synchronous through and through: here is where a signal is heard of.
+    await setImmediate();
+    interruption.signal.throwIfAborted();
     for (let turn = 0; turn < contenders.length; turn++) {
       const contender = contenders[(round + turn) % contenders.length]!;
       if (failed.has(contender.name)) continue;

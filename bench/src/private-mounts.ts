@@ -5,8 +5,8 @@
  * controller too, a tmpfs stands in for that mount: crun 1.8 refuses such a host (and then writes
  * plain files there), and all contenders are to see the same machine.
  */
-import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { constants } from 'node:os';
 
 const MARK = 'STRATA_BENCH_PRIVATE_MOUNTS';
@@ -18,23 +18,22 @@ if grep -q " $unified " /proc/self/mountinfo; then
 fi
 exec "$@"`;
 
-/** Returns in the namespace; the process outside ends with the inner one's exit code. */
-export function enterPrivateMounts(): void {
+/** Returns in the namespace; the process outside waits for the inner one and ends as it does. */
+export async function enterPrivateMounts(): Promise<void> {
   if (process.env[MARK]) {
     delete process.env[MARK];
     return;
   }
   if (process.getuid?.() !== 0) throw new Error('benchmarks need root: they make containers');
-  const outside = readFileSync('/proc/self/mountinfo', 'utf8');
   const self = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  const { status, signal, error } = spawnSync(
+  const inner = spawn(
     'unshare',
     ['--mount', '--propagation', 'private', 'sh', '-c', SCRIPT, 'sh', ...self],
     { stdio: 'inherit', env: { ...process.env, [MARK]: '1' } },
   );
-  if (error) throw error;
-  if (readFileSync('/proc/self/mountinfo', 'utf8') !== outside) {
-    console.error('bench: warning: the mounts outside changed meanwhile');
-  }
-  process.exit(status ?? 128 + constants.signals[signal!]);
+  // The inner one removes what it has made; this one stays until then.
+  process.on('SIGTERM', () => inner.kill('SIGTERM')).on('SIGHUP', () => inner.kill('SIGHUP'));
+  process.on('SIGINT', () => undefined);
+  const [code, signal] = await once(inner, 'exit');
+  process.exit(code ?? 128 + constants.signals[signal as NodeJS.Signals]);
 }
