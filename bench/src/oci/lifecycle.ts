@@ -19,7 +19,7 @@ export async function lifecycle({ runtimes, samples = SAMPLES }: Options): Promi
       { name: 'spawn', run: () => command('/bin/true', []) },
       ...Object.entries(runtimes).map(([name, path]) => commandLifecycle(name, path, bundle)),
     ],
-    { samples, warmUp: WARM_UP, inRow: IN_ROW },
+    { samples, warmUp: Math.min(WARM_UP, 2 * samples), inRow: IN_ROW },
   );
   return [
     compare('lifecycle through the library', 'ms', library!, peers),
