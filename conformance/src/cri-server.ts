@@ -28,6 +28,8 @@ export interface CriServer extends AsyncDisposable {
   readonly state: string;
 }
 
+const MEMORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
 /**
  * Starts the server and waits until its socket accepts.
  * @throws {Error} with what it said, where it ends or is not ready within 20 s
@@ -36,7 +38,8 @@ export async function startCriServer(): Promise<CriServer> {
   const directory = mkdtempSync(join(tmpdir(), 'strata-cri-'));
   const socket = join(directory, 'cri.sock');
   const endpoint = `unix://${socket}`;
-  const state = join(directory, 'state');
+  // A node's /run is a tmpfs, and so is this.
+  const state = mkdtempSync(join(MEMORY, 'strata-cri-state-'));
   const cgroupParent = `/strata-${directory.split('-').at(-1)}`;
   const hostSide = NetworkNamespace.create();
   const args = ['serve', '--listen', endpoint, '--root', join(directory, 'root')];
@@ -54,7 +57,7 @@ export async function startCriServer(): Promise<CriServer> {
     await endShim(state);
     hostSide[Symbol.dispose]();
     removeCgroups(cgroupParent);
-    rmSync(directory, { recursive: true, force: true });
+    for (const path of [directory, state]) rmSync(path, { recursive: true, force: true });
   };
   try {
     await untilReady(child, socket);
