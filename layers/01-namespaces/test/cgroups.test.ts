@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Cgroup, detectCgroups } from '../src/index.ts';
 
@@ -46,6 +46,19 @@ describe('a cgroup on this machine', () => {
     expect(() => Cgroup.create(`${PARENT}/a`)).toThrow(/has processes/);
     cgroup.kill();
     await expect.poll(() => cgroup.processes(), POLL).toEqual([]);
+  });
+
+  test.skipIf(hierarchies.length < 2)('that is refused leaves what others have made', () => {
+    const first = hierarchies[0]!.mountPoint + PARENT;
+    const last = hierarchies.at(-1)!.mountPoint + PARENT;
+    mkdirSync(`${first}/a/child`, { recursive: true });
+    mkdirSync(`${last}/a`, { recursive: true });
+    writeFileSync(`${last}/a/cgroup.procs`, String(sleeper()));
+    expect(() => Cgroup.create(`${PARENT}/a`)).toThrow(/has processes/);
+    expect(existsSync(`${first}/a/child`)).toBe(true);
+    // What it had made itself in between is gone.
+    const between = hierarchies.slice(1, -1).map(({ mountPoint }) => `${mountPoint}${PARENT}/a`);
+    expect(between.filter((path) => existsSync(path))).toEqual([]);
   });
 
   test('holds its limits', () => {

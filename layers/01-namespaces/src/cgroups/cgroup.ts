@@ -54,19 +54,21 @@ export class Cgroup implements Disposable {
   static create(path: string, layout: CgroupLayout = detectCgroups()): Cgroup {
     validateCgroupPath(path);
     const made: Record<string, string> = {};
-    const cgroup = new Cgroup(made, layout);
+    const paths: Record<string, string> = {};
     try {
       for (const hierarchy of layout.hierarchies) {
         const below = pathInHierarchy(path, hierarchy);
         const directory = hierarchy.mountPoint + below;
-        if (!makeCgroupDirectory(hierarchy, below)) refuseIfUsed(directory);
-        made[hierarchy.key] = directory;
+        if (makeCgroupDirectory(hierarchy, below)) made[hierarchy.key] = directory;
+        else refuseIfUsed(directory);
+        paths[hierarchy.key] = directory;
       }
     } catch (error) {
-      cgroup.delete();
+      // Only what was made here: what was there before belongs to somebody else.
+      new Cgroup(made, layout).delete();
       throw error;
     }
-    return cgroup;
+    return new Cgroup(paths, layout);
   }
 
   /** One that was made before, by the paths it had. */
