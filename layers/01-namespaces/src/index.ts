@@ -19,6 +19,7 @@ export type { CgroupStats } from './cgroups/stats.ts';
 export { type Program, runCommandLine } from './command-line/command-line.ts';
 export { Call, type Flag, parseFlags, Values, type Verb } from './command-line/flags.ts';
 export { print, printError } from './command-line/print.ts';
+export { table } from './command-line/table.ts';
 export * from './errors/errno.ts';
 export * from './errors/strata-error.ts';
 export * from './errors/syscall-error.ts';

@@ -8,6 +8,7 @@ import {
   print,
   printError,
   StrataError,
+  table,
   type Verb,
 } from '@strata/namespaces';
 import { defaultSpec, rootlessSpec } from '../config/default-spec.ts';
@@ -198,21 +199,11 @@ const list: Verb = {
       for (const { id, pid, status, bundle, created } of containers) {
         rows.push([id, String(pid), status, bundle, created]);
       }
-      print(table(rows));
+      print(table(rows, '  '));
     }
     return 0;
   },
 };
-
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column]!))
-      .join('  ')
-      .trimEnd();
-  return `${rows.map(line).join('\n')}\n`;
-}
 
 const spec: Verb = {
   summary: 'write a config.json to start from',

@@ -10,7 +10,6 @@
  */
 import {
   AT_EMPTY_PATH,
-  AT_FDCWD,
   AT_RECURSIVE,
   MNT_DETACH,
   MOUNT_ATTR_RDONLY,
@@ -76,5 +75,3 @@ export function propagateRoot(sys: Syscalls, rootfsPropagation: string): void {
   const flags = PROPAGATION[rootfsPropagation];
   if (flags !== undefined) sys.call('mount', null, '/', null, flags, null);
 }
-
-export const ROOT_DIRECTORY = AT_FDCWD;

@@ -1,14 +1,7 @@
-/** Rows as columns of text, and the short forms of ids, sizes and times. */
+/** Tables as `strata` prints them, and the short forms of ids, sizes and times. */
+import { table as columns } from '@strata/namespaces';
 
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column]!))
-      .join('   ')
-      .trimEnd();
-  return `${rows.map(line).join('\n')}\n`;
-}
+export const table = (rows: readonly (readonly string[])[]): string => columns(rows, '   ');
 
 /** The first 12 digits, as everybody shows them. */
 export const shortId = (id: string): string => id.replace(/^sha256:/, '').slice(0, 12);
