@@ -6,7 +6,8 @@
  *     main-HASH.cjs     what every command needs
  *     main-HASH.code    V8's code for all functions of it: compiling them takes a third of a run
  *     chunk-HASH.cjs    what `import()` loads, only when it is needed; V8's code is in dist/cache
- *     sources.sh        tells the launcher (bin/strata-x) when a source is newer than all this
+ *     launch.sh         tells the launcher (bin/strata-x) which flags Node gets, and when a source is
+ *                       newer than all this
  *
  * esbuild splits ES modules only, but Node starts CommonJS 10 ms sooner; so the split modules are
  * turned into CommonJS afterwards, and Node's own modules are loaded at first use: an unused
@@ -14,6 +15,7 @@
  * koffi stays outside: its binary is looked up by path.
  */
 
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   existsSync,
@@ -28,8 +30,6 @@ import {
 } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { basename, join, relative, resolve } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { Script } from 'node:vm';
 import { build, type Plugin, transform } from 'esbuild';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -62,19 +62,23 @@ export async function bundleLayer(layer: string): Promise<void> {
     logLevel: 'warning',
   });
   mkdirSync(dist, { recursive: true });
+  const { name, nodeFlags } = readProgram(layer);
   let boot = '';
   for (const { path, text } of outputFiles) {
     const code = await commonJs(text);
-    if (basename(path) === 'main.cjs') boot = writeMain(dist, await withoutComments(code));
-    else replaceFile(path, code);
+    if (basename(path) === 'main.cjs') {
+      boot = writeMain(dist, await withoutComments(code), {
+        nodeFlags,
+        hasChunks: outputFiles.length > 1,
+      });
+    } else replaceFile(path, code);
   }
   removeOldParts(dist, began);
 
   const sources = Object.keys(metafile.inputs)
     .filter((path) => !path.startsWith('node_modules/'))
     .map((path) => relative(dist, resolve(ROOT, path)));
-  const name = programName(layer);
-  replaceFile(join(dist, 'sources.sh'), staleCheck(sources));
+  replaceFile(join(dist, 'launch.sh'), launchScript(sources, nodeFlags));
   const program = join(dist, `${name}.cjs`);
   replaceFile(program, boot);
   // A source edited while esbuild ran counts as newer than the bundle.
@@ -86,14 +90,17 @@ export async function bundleLayer(layer: string): Promise<void> {
  *
  * V8 checks of a source its length only, so the two go together by their name.
  */
-function writeMain(dist: string, code: string): string {
-  const name = `main-${createHash('sha256').update(code).digest('hex').slice(0, 8)}`;
+function writeMain(dist: string, code: string, { nodeFlags, hasChunks }: Loading): string {
+  const hash = createHash('sha256')
+    .update(`${nodeFlags.join(' ')}\n${code}`)
+    .digest('hex');
+  const name = `main-${hash.slice(0, 8)}`;
   replaceFile(join(dist, `${name}.cjs`), code);
-  replaceFile(join(dist, `${name}.code`), compileAll(code, join(dist, `${name}.cjs`)));
+  compileAll(join(dist, name), nodeFlags);
+  const cache = "require('node:module').enableCompileCache(__dirname + '/cache');\n";
   return `'use strict';
 const { readFileSync } = require('node:fs');
-require('node:module').enableCompileCache(__dirname + '/cache');
-const filename = __dirname + '/${name}.cjs';
+${hasChunks ? cache : ''}const filename = __dirname + '/${name}.cjs';
 let cachedData;
 try { cachedData = readFileSync(__dirname + '/${name}.code'); } catch {}
 const source = \`${WRAPPER[0]}\${readFileSync(filename, 'utf8')}${WRAPPER[1]}\`;
@@ -105,13 +112,26 @@ script.runInThisContext()(exports, require, module, filename, __dirname);
 /** As Node wraps CommonJS. */
 const WRAPPER = ['(function (exports, require, module, __filename, __dirname) {', '})'] as const;
 
-/** V8's code for a source with every function in it, not only those that run at once. */
-function compileAll(code: string, filename: string): Buffer {
-  setFlagsFromString('--no-lazy');
-  const script = new Script(WRAPPER.join(code), { filename });
-  // The code is for V8 with these flags, and is refused by one with others.
-  setFlagsFromString('--lazy');
-  return script.createCachedData();
+interface Loading {
+  /** V8's code is for a V8 with the same flags, and is refused by one with others. */
+  nodeFlags: readonly string[];
+  hasChunks: boolean;
+}
+
+/** Writes PATH.code: V8's code for PATH.cjs with every function in it, not only those run at once. */
+function compileAll(path: string, nodeFlags: readonly string[]): void {
+  const script = `
+    const { readFileSync, writeFileSync, renameSync } = require('node:fs');
+    const v8 = require('node:v8');
+    const [path, before, after] = process.argv.slice(1);
+    v8.setFlagsFromString('--no-lazy');
+    const source = before + readFileSync(path + '.cjs', 'utf8') + after;
+    const script = new (require('node:vm').Script)(source, { filename: path + '.cjs' });
+    // A flag of compilation only: the program runs without it.
+    v8.setFlagsFromString('--lazy');
+    writeFileSync(path + '.code.new', script.createCachedData());
+    renameSync(path + '.code.new', path + '.code');`;
+  execFileSync(process.execPath, [...nodeFlags, '-e', script, path, ...WRAPPER]);
 }
 
 /** Turns a split ES module into CommonJS; `import()` becomes a deferred `require`. */
@@ -176,8 +196,9 @@ function sourceLocations(dist: string): Plugin {
 }
 
 /** A shell fragment for the launcher, which has set $dist and $bundle. */
-function staleCheck(sources: readonly string[]): string {
-  return `# Written by scripts/bundle.ts: sets stale=yes when a source is newer than the bundle.
+function launchScript(sources: readonly string[], nodeFlags: readonly string[]): string {
+  return `# Written by scripts/bundle.ts: Node's flags, and stale=yes when a source is newer than the bundle.
+flags='${nodeFlags.join(' ')}'
 for source in ${sources.toSorted().join(' ')}; do
   [ "$dist/$source" -nt "$bundle" ] && stale=yes && break
 done
@@ -199,11 +220,20 @@ function removeOldParts(dist: string, now: Date): void {
   }
 }
 
-function programName(layer: string): string {
-  const { bin } = JSON.parse(readFileSync(join(layer, 'package.json'), 'utf8'));
+interface Program {
+  name: string;
+  /** `strata.nodeFlags` of the manifest: flags for V8 under which the program runs. */
+  nodeFlags: readonly string[];
+}
+
+function readProgram(layer: string): Program {
+  const { bin, strata } = JSON.parse(readFileSync(join(layer, 'package.json'), 'utf8'));
   const [name] = Object.keys(bin);
   if (name === undefined) throw new Error(`${layer}/package.json names no program in "bin"`);
-  return name;
+  const nodeFlags: readonly string[] = strata?.nodeFlags ?? [];
+  const odd = nodeFlags.find((flag) => !/^--[\w=-]+$/.test(flag));
+  if (odd !== undefined) throw new Error(`${layer}/package.json: strata.nodeFlags: ${odd}`);
+  return { name, nodeFlags };
 }
 
 function allLayers(): string[] {

@@ -17,6 +17,7 @@ export {
 export type { CgroupResources, DeviceRule as CgroupDeviceRule } from './cgroups/resources.ts';
 export type { CgroupStats } from './cgroups/stats.ts';
 export { type Program, runCommandLine } from './command-line/command-line.ts';
+export { exitAtOnce } from './command-line/exit-at-once.ts';
 export { Call, type Flag, parseFlags, Values, type Verb } from './command-line/flags.ts';
 export { print, printError } from './command-line/print.ts';
 export { table } from './command-line/table.ts';

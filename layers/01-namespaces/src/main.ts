@@ -1,8 +1,9 @@
 /** The binary `strata-ns`: Linux's container primitives by hand. */
-import { argv, exit } from 'node:process';
+import { argv } from 'node:process';
 import manifest from '../package.json' with { type: 'json' };
 import { namespaceVerbs } from './cli/verbs.ts';
 import { runCommandLine } from './command-line/command-line.ts';
+import { exitAtOnce } from './command-line/exit-at-once.ts';
 
 const program = {
   name: 'strata-ns',
@@ -12,4 +13,4 @@ const program = {
   verbs: namespaceVerbs,
 };
 
-runCommandLine(program, argv.slice(2)).then(exit);
+runCommandLine(program, argv.slice(2)).then(exitAtOnce);

@@ -1,6 +1,6 @@
 /** The binary `strata-oci`: runc's command line over the runtime library. */
-import { argv, exit } from 'node:process';
-import { type Flag, runCommandLine } from '@strata/namespaces';
+import { argv } from 'node:process';
+import { exitAtOnce, type Flag, runCommandLine } from '@strata/namespaces';
 import manifest from '../package.json' with { type: 'json' };
 import { verbs } from './cli/verbs.ts';
 
@@ -19,4 +19,4 @@ const program = {
 };
 
 // Setting exitCode and returning would wait for handles that a half-done command may have left.
-runCommandLine(program, argv.slice(2)).then(exit);
+runCommandLine(program, argv.slice(2)).then(exitAtOnce);

@@ -1,6 +1,6 @@
 /** The binary `strata-shim`: keeps containers, their logs and their exit codes. */
-import { argv, exit } from 'node:process';
-import { runCommandLine, StrataError, type Verb } from '@strata/namespaces';
+import { argv } from 'node:process';
+import { exitAtOnce, runCommandLine, StrataError, type Verb } from '@strata/namespaces';
 import manifest from '../package.json' with { type: 'json' };
 
 const DEFAULT_STATE = '/run/strata';
@@ -71,4 +71,4 @@ const program = {
   verbs: { serve: serveVerb, list: listVerb },
 };
 
-runCommandLine(program, argv.slice(2)).then(exit);
+runCommandLine(program, argv.slice(2)).then(exitAtOnce);

@@ -1,6 +1,6 @@
 /** The binary `strata`: images, containers and pods of one machine. */
-import { argv, exit } from 'node:process';
-import { runCommandLine } from '@strata/namespaces';
+import { argv } from 'node:process';
+import { exitAtOnce, runCommandLine } from '@strata/namespaces';
 import manifest from '../package.json' with { type: 'json' };
 import { exec, inspect, logs, ps, rm, run, stop, wait } from './cli/container-verbs.ts';
 import { GLOBALS } from './cli/global-options.ts';
@@ -15,4 +15,4 @@ const program = {
   verbs: { run, ps, logs, exec, stop, wait, rm, inspect, pull, images, rmi, image, pod },
 };
 
-runCommandLine(program, argv.slice(2)).then(exit);
+runCommandLine(program, argv.slice(2)).then(exitAtOnce);
