@@ -58,7 +58,15 @@ export * from './syscalls/executor.ts';
 export type { FileStatus, OpenHow } from './syscalls/file-calls.ts';
 export { type PollEvents, type Watch, watchDescriptor } from './syscalls/libc.ts';
 export { localExecutor } from './syscalls/local.ts';
-export { type Arg, Out, type Pointee, Struct, stringVector } from './syscalls/memory.ts';
+export {
+  type Arg,
+  type Descriptor,
+  LaterResult,
+  Out,
+  type Pointee,
+  Struct,
+  stringVector,
+} from './syscalls/memory.ts';
 export * from './syscalls/numbers.ts';
 export * from './syscalls/process-calls.ts';
 export { RecordingExecutor, type Respond } from './syscalls/recording.ts';

@@ -9,10 +9,12 @@
  *         +16  count      u32   number of operations
  *         +20  completed  u32   how many were executed without an error that stops
  *         +24  armed      u32   1: the program may be started by whoever opens the mailbox
- *         +64  operations, 96 bytes each:
- *                +0  number   +8..+48 six arguments   +56 result
+ *         +64  operations, 144 bytes each:
+ *                +0  number   +8..+48 six words       +56 result
  *                +64 child: offset of the part that a clone's child serves, or 0
  *                +72 clock after the call              +80 flags: bit 0 go on after an error
+ *                +96..+136 where in the part each argument is: a word above, or the result of an
+ *                operation before this one
  *         after them: the arguments' memory (see syscalls/memory.ts)
  */
 export const MAILBOX_FD = 3;
@@ -31,8 +33,9 @@ export const OPERATION = {
   child: 64,
   clock: 72,
   flags: 80,
+  sources: 96,
 } as const;
-export const OPERATION_BYTES = 96;
+export const OPERATION_BYTES = 144;
 export const FLAG_CONTINUE = 1;
 
 /** A range of the mailbox that one process serves. */

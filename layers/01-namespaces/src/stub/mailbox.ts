@@ -2,7 +2,7 @@
 import { ENOSYS } from '../errors/errno.ts';
 import { StrataError } from '../errors/strata-error.ts';
 import { memoryAt, rawSyscall } from '../syscalls/libc.ts';
-import { Arena, type Arg } from '../syscalls/memory.ts';
+import { Arena, type Arg, LaterResult } from '../syscalls/memory.ts';
 import { type SyscallName, syscallNumber } from '../syscalls/numbers.ts';
 import {
   HEADER,
@@ -21,6 +21,8 @@ export interface Operation {
   args: readonly Arg[];
   /** Go on with the next operation even if this one fails. */
   goOn?: boolean;
+  /** What operations after this one may have as an argument. */
+  result?: LaterResult | undefined;
   /** The part that the child of this clone serves. */
   childPart?: Part;
 }
@@ -89,19 +91,34 @@ export class MailboxPart {
     words[HEADER.count / WORD] = operations.length;
     words[HEADER.completed / WORD] = 0;
     operations.forEach((operation, index) => {
-      this.#write(operation, OPERATIONS_AT + index * OPERATION_BYTES, arena);
+      if (operation.result) operation.result.index = index;
+      this.#write(operations, index, arena);
     });
   }
 
-  #write(operation: Operation, offset: number, arena: Arena): void {
+  /** Where the result of an earlier operation of the program will be. */
+  #sourceOf(result: LaterResult, operations: readonly Operation[]): number {
+    // Only a bug can ask for the result of what is not in the program.
+    if (operations[result.index]?.result !== result) throw new Error('no such result');
+    return OPERATIONS_AT + result.index * OPERATION_BYTES + OPERATION.result;
+  }
+
+  #write(operations: readonly Operation[], position: number, arena: Arena): void {
+    const operation = operations[position]!;
     const words = this.#words;
+    const offset = OPERATIONS_AT + position * OPERATION_BYTES;
     const at = offset / WORD;
     const number = syscallNumber(operation.name);
     putWord(words, at, number ?? -1);
     for (let index = 0; index < 6; index++) {
       const arg = operation.args[index];
-      const value = arg === undefined ? 0 : arena.place(arg);
-      putWord(words, at + (OPERATION.arguments + index * 8) / WORD, value);
+      let source = offset + OPERATION.arguments + index * 8;
+      if (arg instanceof LaterResult && arg.value === undefined) {
+        source = this.#sourceOf(arg, operations);
+      } else {
+        putWord(words, source / WORD, arg === undefined ? 0 : arena.place(arg));
+      }
+      putWord(words, at + (OPERATION.sources + index * 8) / WORD, source);
     }
     putWord(words, at + OPERATION.result / WORD, -ENOSYS);
     putWord(words, at + OPERATION.child / WORD, operation.childPart?.start ?? 0);

@@ -4,6 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hostArchitecture } from '../syscalls/numbers.ts';
+import {
+  HEADER,
+  OPERATION,
+  OPERATION_BYTES,
+  OPERATIONS_AT,
+  STATE_REQUEST,
+} from './mailbox-layout.ts';
 import { pauseElf, stubElf } from './program-text.ts';
 
 let directory: string;
@@ -22,26 +29,35 @@ function writeProgram(name: string, bytes: Uint8Array): string {
 
 test('the programs stay small enough to be read byte by byte', () => {
   for (const architecture of ['x86-64', 'arm64'] as const) {
-    expect(stubElf(architecture).length).toBeLessThan(600);
+    expect(stubElf(architecture).length).toBeLessThan(640);
     expect(pauseElf(architecture).length).toBeLessThan(400);
   }
 });
 
+const SECOND_ARGUMENT = 42;
+
 /**
  * Drives a stub from outside, through a file as mailbox, in the way Node does: a driver in C would
  * need a compiler, so a shell writes the request and reads the answer. The program: getppid, a
- * failing chdir that goes on, exit_group(42).
+ * failing chdir that goes on, exit_group with a word of the call before it.
  */
 function mailboxFile(architecture: 'x86-64' | 'arm64'): string {
   const numbers = architecture === 'x86-64' ? [110, 80, 231] : [173, 49, 94];
   const box = Buffer.alloc(8 << 20);
-  box.writeUInt32LE(1, 0);
-  box.writeUInt32LE(3, 16);
+  box.writeUInt32LE(STATE_REQUEST, HEADER.state);
+  box.writeUInt32LE(numbers.length, HEADER.count);
   numbers.forEach((number, index) => {
-    box.writeUInt32LE(number, 64 + index * 96);
-    box.writeUInt32LE(1, 64 + index * 96 + 80);
+    const at = OPERATIONS_AT + index * OPERATION_BYTES;
+    box.writeUInt32LE(number, at);
+    box.writeUInt32LE(1, at + OPERATION.flags);
+    for (let word = 0; word < 6; word++) {
+      box.writeUInt32LE(at + OPERATION.arguments + word * 8, at + OPERATION.sources + word * 8);
+    }
   });
-  box.writeUInt32LE(42, 64 + 2 * 96 + 8);
+  const [, second, last] = [0, 1, 2].map((index) => OPERATIONS_AT + index * OPERATION_BYTES);
+  box.writeUInt32LE(SECOND_ARGUMENT, second! + OPERATION.arguments + 8);
+  // The last call's argument is the second one of the call before it.
+  box.writeUInt32LE(second! + OPERATION.arguments + 8, last! + OPERATION.sources);
   const path = join(directory, `mailbox-${architecture}`);
   writeFileSync(path, box);
   return path;
@@ -64,10 +80,11 @@ describe.each(['x86-64', 'arm64'] as const)('%s', (architecture) => {
     closeSync(mailbox);
     expect(result.status).toBe(42);
     const box = readFileSync(path);
-    expect(box.readBigInt64LE(64 + 56)).toBe(BigInt(process.pid));
-    expect(box.readBigInt64LE(64 + 96 + 56)).toBe(-14n); // chdir(NULL): EFAULT
+    expect(box.readBigInt64LE(OPERATIONS_AT + OPERATION.result)).toBe(BigInt(process.pid));
+    const second = OPERATIONS_AT + OPERATION_BYTES;
+    expect(box.readBigInt64LE(second + OPERATION.result)).toBe(-14n); // chdir(NULL): EFAULT
     expect(box.readBigUInt64LE(8)).toBeGreaterThan(0n);
-    expect(box.readBigUInt64LE(64 + 72)).toBeGreaterThan(0n);
+    expect(box.readBigUInt64LE(OPERATIONS_AT + OPERATION.clock)).toBeGreaterThan(0n);
   });
 
   test.skipIf(!canRun)('the pause process ends on SIGTERM', async () => {

@@ -18,6 +18,9 @@
  *       │                                                            │
  *       └── state DONE, wake the caller ─────────────────────────────┘
  *
+ * An argument is loaded from where the operation says it is: a word of its own, or the result of an
+ * operation before it. So a file can be opened, used and closed by one program.
+ *
  * Between a clone and the child's first wait nothing is read from shared memory: by then the parent
  * may have overwritten the request, and the child would execute the parent's next order.
  */
@@ -103,7 +106,9 @@ function executeOperations(code: Assembler): void {
   code.load64('child', 'op', OPERATION.child);
   code.load64('flags', 'op', OPERATION.flags);
   for (const [index, register] of (['a0', 'a1', 'a2', 'a3', 'a4', 'a5'] as const).entries()) {
-    code.load64(register, 'op', OPERATION.arguments + index * 8);
+    code.load64(register, 'op', OPERATION.sources + index * 8);
+    code.add(register, 'half');
+    code.load64(register, register, 0);
   }
   code.load64('nr', 'op', OPERATION.number);
   code.syscall();

@@ -1,12 +1,13 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { expect, onTestFinished, test } from 'vitest';
-import { ENOENT, ENOSYS } from '../errors/errno.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { EBADF, EEXIST, ENOENT, ENOSYS } from '../errors/errno.ts';
 import { StubDiedError, SyscallError } from '../errors/syscall-error.ts';
 import {
   AT_FDCWD,
   CLONE_NEWPID,
   CLONE_NEWUTS,
   CLONE_PARENT,
+  F_DUPFD_CLOEXEC,
   O_RDONLY,
   WEXITED,
 } from '../syscalls/constants.ts';
@@ -254,4 +255,77 @@ test('more deferred calls than fit into one program are made all the same', () =
   for (let index = 0; index < 500; index++) stub.sys.umask(index % 0o777);
   stub.sys.flush();
   expect(stub.sys.call('umask', 0)).toBe(499 % 0o777);
+});
+
+describe('calls whose result only later calls need', () => {
+  test('open, read and close by one program', () => {
+    using stub = Stub.spawn();
+    const { sys } = stub;
+    sys.deferring = true;
+    const fd = sys.openat2Later('/proc/self/comm', { flags: O_RDONLY });
+    const text = new Uint8Array(64);
+    sys.order('read', fd, new Out(text), text.length);
+    sys.close(fd);
+    expect(fd).toMatchObject({ value: undefined });
+    sys.flush();
+    expect(new TextDecoder().decode(text)).toMatch(/^memfd:strata-stu|^\d+\n/);
+    expect(sys.settle(fd)).toBeGreaterThan(3);
+    // A result that is known serves calls of later programs, as the number it is.
+    expect(sys.attempt('read', fd, new Out(text), 1)).toBe(-EBADF);
+  });
+
+  test('what is recovered from goes on with what follows it', () => {
+    using stub = Stub.spawn();
+    const { sys } = stub;
+    sys.deferring = true;
+    const missing = sys.openat2Later(
+      '/nonexistent',
+      { flags: O_RDONLY },
+      {
+        recover: (errno) => {
+          expect(errno).toBe(ENOENT);
+          return sys.openat2('/dev/null', { flags: O_RDONLY });
+        },
+      },
+    );
+    const other = sys.openat2Later('/dev/zero', { flags: O_RDONLY });
+    const copy = sys.later('fcntl', [missing, F_DUPFD_CLOEXEC, 100]);
+    expect(sys.settle(copy)).toBe(100);
+    expect(sys.settle(other)).toBe(sys.settle(missing) + 1);
+  });
+
+  test('an accepted error is a result, any other one is thrown', () => {
+    using stub = Stub.spawn();
+    const { sys } = stub;
+    sys.deferring = true;
+    const accepted = sys.later('mkdirat', [AT_FDCWD, '/proc', 0o755], { accepts: [EEXIST] });
+    const after = sys.openat2Later('/dev/null', { flags: O_RDONLY });
+    expect(sys.settle(after)).toBeGreaterThan(0);
+    expect(sys.settle(accepted)).toBe(-EEXIST);
+    sys.later('mkdirat', [AT_FDCWD, '/proc/strata', 0o755], { accepts: [EEXIST] });
+    sys.umask(0);
+    expect(() => sys.flush()).toThrow(expect.objectContaining({ syscall: 'mkdirat' }));
+  });
+
+  test('a failure in the middle leaves what follows undone', () => {
+    using stub = Stub.spawn();
+    const { sys } = stub;
+    sys.deferring = true;
+    const fd = sys.openat2Later('/nonexistent', { flags: O_RDONLY });
+    const copy = sys.later('fcntl', [fd, F_DUPFD_CLOEXEC, 100]);
+    expect(() => sys.flush()).toThrow(expect.objectContaining({ path: '/nonexistent' }));
+    expect(copy).toMatchObject({ value: undefined });
+    // The number of what was never opened is a bug to ask for, not a descriptor.
+    expect(() => sys.close(fd)).not.toThrow();
+    expect(() => sys.flush()).toThrow('no such result');
+  });
+
+  test('without deferring they are plain calls', () => {
+    const sys = localSyscalls();
+    const fd = sys.openat2Later('/dev/null', { flags: O_RDONLY });
+    expect(fd).toBeTypeOf('number');
+    sys.close(fd);
+    const recover = (): number => -7;
+    expect(sys.openat2Later('/nonexistent', { flags: O_RDONLY }, { recover })).toBe(-7);
+  });
 });

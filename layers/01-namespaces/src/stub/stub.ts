@@ -10,9 +10,10 @@
  *
  * A stub that is disposed is killed and reaped. `detach` gives that up: the process lives on.
  */
+import { EINTR } from '../errors/errno.ts';
 import { StrataError } from '../errors/strata-error.ts';
 import { StubDiedError } from '../errors/syscall-error.ts';
-import { syscallFailure } from '../syscalls/caller.ts';
+import { resultOf } from '../syscalls/caller.ts';
 import {
   CLONE_PARENT,
   F_ADD_SEALS,
@@ -82,8 +83,17 @@ class Mailbox {
   }
 }
 
+const MAX_ATTEMPTS = 1000;
+
+const operationOf = ({ name, args, accepts, result }: DeferredCall): Operation => ({
+  name,
+  args,
+  goOn: accepts !== undefined,
+  result,
+});
+
 /** So many calls and their arguments stay within a few pages of the mailbox. */
-const MAX_DEFERRED = 40;
+const MAX_DEFERRED = 64;
 
 /** Speaks to one part of a mailbox; dies with a typed error when the process behind it is dead. */
 class StubExecutor implements Executor {
@@ -92,8 +102,6 @@ class StubExecutor implements Executor {
   readonly pid: number;
   #pidfd: number | undefined;
   #deferred: DeferredCall[] = [];
-  /** Where the result of the last `invoke` is. */
-  #last = 0;
   released = false;
 
   constructor(part: MailboxPart, pid: number) {
@@ -103,8 +111,7 @@ class StubExecutor implements Executor {
 
   invoke(name: SyscallName, args: readonly Arg[]): number {
     if (this.#deferred.length === 0) return this.execute([{ name, args }]);
-    this.#runDeferred([{ name, args }]);
-    return this.part.result(this.#last);
+    return this.#runDeferred([{ name, args }]);
   }
 
   defer(call: DeferredCall): void {
@@ -116,15 +123,32 @@ class StubExecutor implements Executor {
     if (this.#deferred.length > 0) this.#runDeferred([]);
   }
 
-  /** Executes the deferred calls and `more` as one program. */
-  #runDeferred(more: readonly Operation[]): void {
-    const deferred = this.#deferred;
+  /**
+   * Executes the deferred calls and `more` as one program; where a call fails and can be recovered,
+   * what follows it as another one. Returns the raw result of `more`.
+   */
+  #runDeferred(more: readonly Operation[]): number {
+    let calls = this.#deferred;
     this.#deferred = [];
-    this.#last = deferred.length;
-    this.execute([...deferred, ...more]);
-    const { completed } = this.part;
-    const failed = deferred[completed];
-    if (failed) throw syscallFailure(failed, -this.part.result(completed));
+    for (let attempts = 1; ; attempts++) {
+      const last = this.execute([...calls.map(operationOf), ...more]);
+      const { completed } = this.part;
+      // Recovering makes calls, which take the mailbox: so all results are read before.
+      const results = calls.slice(0, completed + 1).map((_, index) => this.part.result(index));
+      const isInterrupted = results[completed] === -EINTR && attempts < MAX_ATTEMPTS;
+      if (isInterrupted) results.pop();
+      results.forEach((raw, index) => {
+        this.#settle(calls[index]!, raw);
+      });
+      if (completed >= calls.length) return last;
+      calls = calls.slice(isInterrupted ? completed : completed + 1);
+    }
+  }
+
+  #settle(call: DeferredCall, raw: number): void {
+    const value = resultOf(call, raw);
+    if (call.result) call.result.value = value;
+    this.flush();
   }
 
   /** Runs operations; returns the raw result of the last one executed. */

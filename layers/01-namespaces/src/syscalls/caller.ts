@@ -2,7 +2,7 @@
 import { EINTR } from '../errors/errno.ts';
 import { SyscallError } from '../errors/syscall-error.ts';
 import type { DeferredCall, Executor } from './executor.ts';
-import type { Arg } from './memory.ts';
+import { type Arg, type Descriptor, LaterResult } from './memory.ts';
 import type { SyscallName } from './numbers.ts';
 import { formatArg } from './transcript.ts';
 
@@ -48,6 +48,29 @@ export class Caller {
     }
   }
 
+  /**
+   * As `call`, where only calls that follow need the result, as most of those that open something:
+   * where this one defers, it returns a LaterResult. `accepts` and `recover` as in DeferredCall.
+   */
+  later(
+    name: SyscallName,
+    args: readonly Arg[],
+    options: Pick<DeferredCall, 'accepts' | 'recover'> = {},
+  ): Descriptor {
+    const call: DeferredCall = { name, args, step: this.step, ...options };
+    if (!this.deferring || !this.executor.defer) return resultOf(call, this.attempt(name, ...args));
+    call.result = new LaterResult();
+    this.executor.defer(call);
+    return call.result;
+  }
+
+  /** The number of a descriptor that may still be a LaterResult: executes what was deferred. */
+  settle(descriptor: Descriptor): number {
+    if (typeof descriptor === 'number') return descriptor;
+    if (descriptor.value === undefined) this.flush();
+    return descriptor.value!;
+  }
+
   /** Executes what was deferred. @throws {SyscallError} of the call that failed */
   flush(): void {
     this.executor.flush?.();
@@ -66,6 +89,13 @@ export class Caller {
   failure(name: SyscallName, errno: number, args: readonly Arg[]): SyscallError {
     return syscallFailure({ name, args, step: this.step }, errno);
   }
+}
+
+/** What a call comes to whose raw result is known. @throws {SyscallError} where it has failed */
+export function resultOf(call: DeferredCall, raw: number): number {
+  if (raw >= 0 || call.accepts === 'any' || call.accepts?.includes(-raw)) return raw;
+  if (call.recover) return call.recover(-raw);
+  throw syscallFailure(call, -raw);
 }
 
 /** The error of a call that the kernel refused. */

@@ -11,7 +11,7 @@
  * An executor knows nothing of what a call means. It returns what the kernel returns: a result of
  * zero or more, or an errno negated.
  */
-import type { Arg } from './memory.ts';
+import type { Arg, LaterResult } from './memory.ts';
 import type { SyscallName } from './numbers.ts';
 
 export interface Executor {
@@ -19,8 +19,9 @@ export interface Executor {
   /** Executes one system call; returns the kernel's raw result (`-errno` on failure). */
   invoke(name: SyscallName, args: readonly Arg[]): number;
   /**
-   * Takes a call whose result nobody needs, to be executed before the next `invoke` or `flush`.
-   * Where it fails, those throw in its name, and nothing that was taken after it is executed.
+   * Takes a call whose result nobody but later calls needs, to be executed before the next `invoke`
+   * or `flush`. Where it fails, those throw in its name, and nothing that was taken after it is
+   * executed.
    */
   defer?(call: DeferredCall): void;
   /** Executes what was deferred. */
@@ -31,6 +32,15 @@ export interface DeferredCall {
   name: SyscallName;
   args: readonly Arg[];
   step: string | undefined;
+  /** Gets the result. */
+  result?: LaterResult;
+  /** Errnos that are as good as success; the result is then the errno negated. */
+  accepts?: readonly number[] | 'any' | undefined;
+  /**
+   * Called where the kernel refuses with another errno; what it returns is the result, and the calls
+   * that were deferred after this one go on. It may make calls of its own, or throw.
+   */
+  recover?: ((errno: number) => number) | undefined;
 }
 
 /** One executed call, as a trace or a transcript keeps it. Times are of CLOCK_MONOTONIC, in ns. */

@@ -9,11 +9,12 @@ import {
   FD_CLOEXEC,
   O_CLOEXEC,
 } from './constants.ts';
-import { Out } from './memory.ts';
+import type { DeferredCall } from './executor.ts';
+import { type Arg, type Descriptor, Out } from './memory.ts';
 
 export interface OpenHow {
   /** Where a relative path starts; default: the working directory. */
-  dirfd?: number;
+  dirfd?: Descriptor;
   flags: number;
   mode?: number;
   /** RESOLVE_* bits; zero resolves as open(2) does. */
@@ -44,16 +45,20 @@ export interface FileStatus {
 export class FileCalls extends Caller {
   /** Opens a path, close-on-exec. @see openat2(2) */
   openat2(path: string, how: OpenHow): number {
-    const bytes = new Uint8Array(OPEN_HOW_BYTES);
-    const view = new DataView(bytes.buffer);
-    view.setUint32(0, how.flags | O_CLOEXEC, true);
-    view.setUint32(8, how.mode ?? 0, true);
-    view.setUint32(16, how.resolve ?? 0, true);
-    return this.call('openat2', how.dirfd ?? AT_FDCWD, path, bytes, OPEN_HOW_BYTES);
+    return this.call('openat2', ...openArguments(path, how));
+  }
+
+  /** As `openat2`, for a descriptor that only later calls use. @see Caller.later */
+  openat2Later(
+    path: string,
+    how: OpenHow,
+    options?: Pick<DeferredCall, 'accepts' | 'recover'>,
+  ): Descriptor {
+    return this.later('openat2', openArguments(path, how), options);
   }
 
   /** @see close(2) */
-  close(fd: number): void {
+  close(fd: Descriptor): void {
     this.order('close', fd);
   }
 
@@ -72,7 +77,7 @@ export class FileCalls extends Caller {
   }
 
   /** @see mkdir(2) */
-  mkdirat(dirfd: number, path: string, mode: number): void {
+  mkdirat(dirfd: Descriptor, path: string, mode: number): void {
     this.order('mkdirat', dirfd, path, mode);
   }
 
@@ -103,7 +108,7 @@ export class FileCalls extends Caller {
 
   /** @see chown(2) */
   fchownat(options: {
-    dirfd: number;
+    dirfd: Descriptor;
     path: string;
     uid: number;
     gid: number;
@@ -193,23 +198,23 @@ export class FileCalls extends Caller {
   }
 
   /** @see statx(2) */
-  statx(dirfd: number, path: string, flags = 0): FileStatus {
+  statx(dirfd: Descriptor, path: string, flags = 0): FileStatus {
+    const status = this.statxLater(dirfd, path, flags);
+    this.flush();
+    return status();
+  }
+
+  /** As `statx`; what it returns may be called once the deferred calls are executed. */
+  statxLater(
+    dirfd: Descriptor,
+    path: string,
+    flags = 0,
+    options?: Pick<DeferredCall, 'accepts'>,
+  ): () => FileStatus {
     const bytes = new Uint8Array(STATX_BYTES);
-    this.call('statx', dirfd, path, flags, STATX_BASIC_STATS | STATX_MNT_ID, new Out(bytes));
-    const view = new DataView(bytes.buffer);
-    return {
-      links: view.getUint32(16, true),
-      uid: view.getUint32(20, true),
-      gid: view.getUint32(24, true),
-      mode: view.getUint16(28, true),
-      inode: Number(view.getBigUint64(32, true)),
-      size: Number(view.getBigUint64(40, true)),
-      rdevMajor: view.getUint32(128, true),
-      rdevMinor: view.getUint32(132, true),
-      devMajor: view.getUint32(136, true),
-      devMinor: view.getUint32(140, true),
-      mountId: Number(view.getBigUint64(144, true)),
-    };
+    const mask = STATX_BASIC_STATS | STATX_MNT_ID;
+    this.later('statx', [dirfd, path, flags, mask, new Out(bytes)], options);
+    return () => parseStatus(bytes);
   }
 
   /** The file system's magic number (PROC_SUPER_MAGIC, ...). @see statfs(2) */
@@ -240,10 +245,17 @@ export class FileCalls extends Caller {
 
   /** A pipe, close-on-exec: `[readEnd, writeEnd]`. @see pipe(2) */
   pipe2(flags = 0): [number, number] {
+    const ends = this.pipe2Later(flags);
+    this.flush();
+    return ends();
+  }
+
+  /** As `pipe2`; what it returns may be called once the deferred calls are executed. */
+  pipe2Later(flags = 0): () => [number, number] {
     const bytes = new Uint8Array(8);
-    this.call('pipe2', new Out(bytes), flags | O_CLOEXEC);
+    this.order('pipe2', new Out(bytes), flags | O_CLOEXEC);
     const view = new DataView(bytes.buffer);
-    return [view.getInt32(0, true), view.getInt32(4, true)];
+    return () => [view.getInt32(0, true), view.getInt32(4, true)];
   }
 
   /** @see memfd_create(2) */
@@ -269,4 +281,30 @@ export class FileCalls extends Caller {
     const ready = this.call('ppoll', new Out(bytes), 1, timeoutMs < 0 ? null : timeout, null, 8);
     return ready === 0 ? 0 : view.getInt16(6, true);
   }
+}
+
+function openArguments(path: string, how: OpenHow): readonly Arg[] {
+  const bytes = new Uint8Array(OPEN_HOW_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, how.flags | O_CLOEXEC, true);
+  view.setUint32(8, how.mode ?? 0, true);
+  view.setUint32(16, how.resolve ?? 0, true);
+  return [how.dirfd ?? AT_FDCWD, path, bytes, OPEN_HOW_BYTES];
+}
+
+function parseStatus(bytes: Uint8Array): FileStatus {
+  const view = new DataView(bytes.buffer);
+  return {
+    links: view.getUint32(16, true),
+    uid: view.getUint32(20, true),
+    gid: view.getUint32(24, true),
+    mode: view.getUint16(28, true),
+    inode: Number(view.getBigUint64(32, true)),
+    size: Number(view.getBigUint64(40, true)),
+    rdevMajor: view.getUint32(128, true),
+    rdevMinor: view.getUint32(132, true),
+    devMajor: view.getUint32(136, true),
+    devMinor: view.getUint32(140, true),
+    mountId: Number(view.getBigUint64(144, true)),
+  };
 }

@@ -9,6 +9,7 @@
  *   Struct      bytes with pointers in them (argv, iovec, msghdr): every pointer's target is
  *               copied and its address filled in
  *   null        the null pointer
+ *   LaterResult the result of a call that was deferred before (see Caller.later)
  *
  * The arena is a bump allocator that starts anew with each call: nothing a call was given outlives
  * it, and nothing needs to be freed.
@@ -33,8 +34,19 @@ export class Struct {
   }
 }
 
+/** What a deferred call will have returned, as an argument of calls that are deferred after it. */
+export class LaterResult {
+  /** Known once the call was executed. */
+  value: number | undefined;
+  /** Which operation of the program that is being written it comes from. */
+  index = -1;
+}
+
+/** A descriptor of the executing process, or what will be one. */
+export type Descriptor = number | LaterResult;
+
 export type Pointee = string | Uint8Array | Out | Struct;
-export type Arg = number | null | Pointee;
+export type Arg = number | null | Pointee | LaterResult;
 
 /** A NULL-terminated vector of strings, as execve(2) takes for argv and envp. */
 export function stringVector(strings: readonly string[]): Struct {
@@ -79,6 +91,10 @@ export class Arena {
   place(arg: Arg): number {
     if (typeof arg === 'number') return arg;
     if (arg === null) return 0;
+    if (arg instanceof LaterResult) {
+      if (arg.value === undefined) throw new Error('the result of a call that was not executed');
+      return arg.value;
+    }
     return this.base + this.#store(arg);
   }
 

@@ -13,6 +13,7 @@ import {
   OPEN_TREE_CLOEXEC,
 } from './constants.ts';
 import { FileCalls } from './file-calls.ts';
+import type { Descriptor } from './memory.ts';
 
 /** What mount_setattr(2) changes. All are MOUNT_ATTR_* bits but `propagation` (MS_*). */
 export interface MountAttributes {
@@ -31,14 +32,19 @@ export class MountCalls extends FileCalls {
     return this.call('fsopen', type, FSOPEN_CLOEXEC);
   }
 
+  /** As `fsopen`, for a descriptor that only later calls use. @see Caller.later */
+  fsopenLater(type: string): Descriptor {
+    return this.later('fsopen', [type, FSOPEN_CLOEXEC]);
+  }
+
   /** Sets a parameter: a flag without a value, a string otherwise. @see fsconfig(2) */
-  fsconfigSet(fd: number, key: string, value?: string): void {
+  fsconfigSet(fd: Descriptor, key: string, value?: string): void {
     if (value === undefined) this.order('fsconfig', fd, FSCONFIG_SET_FLAG, key, null, 0);
     else this.order('fsconfig', fd, FSCONFIG_SET_STRING, key, value, 0);
   }
 
   /** Creates the superblock. @see fsconfig(2) */
-  fsconfigCreate(fd: number): void {
+  fsconfigCreate(fd: Descriptor): void {
     this.order('fsconfig', fd, FSCONFIG_CMD_CREATE, null, null, 0);
   }
 
@@ -47,8 +53,13 @@ export class MountCalls extends FileCalls {
     return this.call('fsmount', fd, FSMOUNT_CLOEXEC, attributes);
   }
 
+  /** As `fsmount`, for a descriptor that only later calls use. @see Caller.later */
+  fsmountLater(fd: Descriptor, attributes: number): Descriptor {
+    return this.later('fsmount', [fd, FSMOUNT_CLOEXEC, attributes]);
+  }
+
   /** Attaches the mount `fd` to the place that `targetFd` refers to. @see move_mount(2) */
-  moveMount(fd: number, targetFd: number): void {
+  moveMount(fd: Descriptor, targetFd: Descriptor): void {
     const flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     this.order('move_mount', fd, '', targetFd, '', flags);
   }
@@ -58,8 +69,13 @@ export class MountCalls extends FileCalls {
     return this.call('open_tree', dirfd, path, flags | OPEN_TREE_CLOEXEC);
   }
 
+  /** As `openTree`, for a descriptor that only later calls use. @see Caller.later */
+  openTreeLater(dirfd: Descriptor, path: string, flags: number): Descriptor {
+    return this.later('open_tree', [dirfd, path, flags | OPEN_TREE_CLOEXEC]);
+  }
+
   /** Changes a mount by descriptor; `flags` may be AT_RECURSIVE. @see mount_setattr(2) */
-  mountSetattr(fd: number, attributes: MountAttributes, flags = 0): void {
+  mountSetattr(fd: Descriptor, attributes: MountAttributes, flags = 0): void {
     const bytes = new Uint8Array(MOUNT_ATTR_BYTES);
     const view = new DataView(bytes.buffer);
     view.setUint32(0, attributes.set ?? 0, true);
@@ -97,7 +113,7 @@ export class MountCalls extends FileCalls {
   }
 
   /** @see fchdir(2) */
-  fchdir(fd: number): void {
+  fchdir(fd: Descriptor): void {
     this.order('fchdir', fd);
   }
 

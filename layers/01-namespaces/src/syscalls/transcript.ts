@@ -1,6 +1,6 @@
 /** System calls as text, in the manner of strace(1). */
 import { errnoName } from '../errors/errno.ts';
-import { type Arg, Out, type Pointee, Struct } from './memory.ts';
+import { type Arg, LaterResult, Out, type Pointee, Struct } from './memory.ts';
 
 /** Longest string shown in full, in characters. */
 const STRING_LIMIT = 120;
@@ -12,6 +12,7 @@ export function formatArg(arg: Arg): string {
     if (arg === -100) return 'AT_FDCWD';
     return arg > 0xffff ? `0x${arg.toString(16)}` : String(arg);
   }
+  if (arg instanceof LaterResult) return arg.value === undefined ? '?' : String(arg.value);
   return formatPointee(arg);
 }
 

@@ -89,7 +89,10 @@ export const createNamespaces: Step = {
     const { pendingInit } = creation;
     delete creation.pendingInit;
     creation.init = pendingInit!();
-    creation.init.sys.setParentDeathSignal(SIGKILL);
+    const { sys } = creation.init;
+    sys.setParentDeathSignal(SIGKILL);
+    // At once: until then nobody would end it if we were killed.
+    sys.flush();
   },
 };
 
@@ -143,6 +146,8 @@ export const hooks: Step = {
   name: 'run createRuntime hooks',
   run(creation) {
     const { spec, id, bundle, init } = creation;
+    // They see the container's mounts.
+    init!.sys.flush();
     const state = { id, bundle, pid: init!.pid, status: 'creating', spec } as const;
     runHooks(spec.hooks?.prestart, 'prestart', state);
     runHooks(spec.hooks?.createRuntime, 'createRuntime', state);

@@ -8,12 +8,25 @@
  *
  * @see cgroups(7), kernel/cgroup/cgroup.c, cgroup_procs_write_start()
  */
-import { type Cgroup, detectCgroups, O_WRONLY, type Stub, type Syscalls } from '@strata/namespaces';
+import {
+  type Cgroup,
+  type Descriptor,
+  detectCgroups,
+  O_WRONLY,
+  type Stub,
+  type Syscalls,
+} from '@strata/namespaces';
 
 /** Descriptors, in the executing process, of the `tasks` files of cgroup v1; none on v2. */
-export function openTaskFiles(sys: Syscalls, paths: Readonly<Record<string, string>>): number[] {
+export function openTaskFiles(
+  sys: Syscalls,
+  paths: Readonly<Record<string, string>>,
+): Descriptor[] {
   if (detectCgroups().mode === 'v2') return [];
-  return Object.values(paths).map((path) => sys.openat2(`${path}/tasks`, { flags: O_WRONLY }));
+  const files = Object.values(paths).map((path) =>
+    sys.openat2Later(`${path}/tasks`, { flags: O_WRONLY }),
+  );
+  return files;
 }
 
 /**
@@ -24,7 +37,7 @@ export function enterCgroup(options: {
   cgroup: Cgroup;
   launcher: Stub;
   process: Stub;
-  taskFds: readonly number[] | undefined;
+  taskFds: readonly Descriptor[] | undefined;
 }): void {
   const { cgroup, launcher, process, taskFds } = options;
   if (detectCgroups().mode === 'v2') {
@@ -35,5 +48,5 @@ export function enterCgroup(options: {
   for (const fd of taskFds ?? openTaskFiles(process.sys, cgroup.paths))
     process.sys.order('write', fd, '0', 1);
   // Not close_range(2): what the keeper holds (10, 11, ...) lies in between.
-  if (taskFds) launcher.execute(taskFds.map((fd) => ({ name: 'close', args: [fd] })));
+  for (const fd of taskFds ?? []) launcher.sys.close(fd);
 }

@@ -25,8 +25,8 @@ export const startSession: Step = {
     // Nobody may look into this process while it still holds what the container must not have.
     sys.setDumpable(false);
     if (!newKeyring) return;
-    const result = sys.attempt('keyctl', KEYCTL_JOIN_SESSION_KEYRING, `_ses.${id}`, 0, 0, 0);
-    if (result < 0 && result !== -ENOSYS) throw sys.failure('keyctl', -result, [`_ses.${id}`]);
+    const args = [KEYCTL_JOIN_SESSION_KEYRING, `_ses.${id}`, 0, 0, 0];
+    sys.later('keyctl', args, { accepts: [ENOSYS] });
   },
 };
 

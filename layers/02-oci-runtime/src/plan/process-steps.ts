@@ -1,12 +1,5 @@
 /** Steps after the pivot: from the root of a finished file system to the process of the spec. */
-import {
-  Out,
-  PR_SET_NO_NEW_PRIVS,
-  parseResourceLimits,
-  SIGKILL,
-  StrataError,
-  type Syscalls,
-} from '@strata/namespaces';
+import { Out, parseResourceLimits, SIGKILL, StrataError, type Syscalls } from '@strata/namespaces';
 import type { Spec } from '../config/spec.ts';
 import { credentialOperations } from '../process/credentials.ts';
 import { findExecutable } from '../process/executable.ts';
@@ -14,6 +7,7 @@ import type { Step } from './step.ts';
 
 const FIRST_UNNEEDED_FD = 4;
 const LAST_FD = 0xffffffff;
+const SLASH = 0x2f;
 const PERSONALITY: Record<string, number> = { LINUX: 0, LINUX32: 8 };
 
 /**
@@ -31,8 +25,10 @@ export const closeDescriptors: Step = {
     const { sys } = creation.init!;
     sys.closeRange(FIRST_UNNEEDED_FD, LAST_FD);
     sys.setCloseOnExec(3, true);
-    const [readEnd] = sys.pipe2();
-    creation.syncFd = readEnd;
+    const ends = sys.pipe2Later();
+    creation.whenExecuted.push(() => {
+      [creation.syncFd] = ends();
+    });
   },
 };
 
@@ -52,31 +48,28 @@ export const attributes: Step = {
     sys.umask(spec.process!.user.umask ?? 0o022);
     const personality = spec.linux?.personality;
     if (personality) sys.personality(PERSONALITY[personality.domain] ?? 0);
-    if (spec.process!.noNewPrivileges) sys.call('prctl', PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (spec.process!.noNewPrivileges) sys.setNoNewPrivileges();
   },
 };
 
 export const credentials: Step = {
   name: 'change user',
   run({ init, spec }) {
-    const operations = credentialOperations(spec.process!, { canSetGroups: true });
-    const results = init!.execute(operations);
-    const failed = results.findIndex((result) => result < 0);
-    if (failed >= 0) {
-      const { name, args } = operations[failed]!;
-      throw init!.sys.failure(name, -results[failed]!, args);
+    const { sys } = init!;
+    for (const { name, args } of credentialOperations(spec.process!, { canSetGroups: true })) {
+      sys.order(name, ...args);
     }
     // Changing the user has cleared the parent-death signal.
-    init!.sys.setParentDeathSignal(SIGKILL);
+    sys.setParentDeathSignal(SIGKILL);
   },
 };
 
 export const changeDirectory: Step = {
   name: 'change directory',
-  run({ init, spec }) {
+  run({ init, spec, whenExecuted }) {
     const { sys } = init!;
     sys.chdir(spec.process!.cwd);
-    checkInside(sys, spec.process!.cwd);
+    whenExecuted.push(checkInside(sys, spec.process!.cwd));
   },
 };
 
@@ -84,14 +77,14 @@ export const changeDirectory: Step = {
  * The working directory must be below the root: a path such as /proc/self/fd/7 could lead out
  * through a leaked descriptor (CVE-2024-21626). The kernel marks such a place '(unreachable)'.
  */
-export function checkInside(sys: Syscalls, cwd: string): void {
-  const buffer = new Uint8Array(4096);
-  const length = sys.call('getcwd', new Out(buffer), buffer.length);
-  const actual = new TextDecoder().decode(buffer.subarray(0, length - 1));
-  if (!actual.startsWith('/')) {
+function checkInside(sys: Syscalls, cwd: string): () => void {
+  const actual = new Uint8Array(4096);
+  sys.order('getcwd', new Out(actual), actual.length);
+  return () => {
+    if (actual[0] === SLASH) return;
     const field = 'process.cwd';
     throw new StrataError('INVALID_CONFIG', `${field}: ${cwd} leads out of the root`, { field });
-  }
+  };
 }
 
 export const findProgram: Step = {
@@ -99,6 +92,9 @@ export const findProgram: Step = {
   run(creation) {
     const { init, spec } = creation;
     const { args, env } = spec.process!;
-    creation.executable = findExecutable(init!.sys, args![0]!, env ?? []);
+    const found = findExecutable(init!.sys, args![0]!, env ?? []);
+    creation.whenExecuted.push(() => {
+      creation.executable = found();
+    });
   },
 };

@@ -5,7 +5,7 @@
  * system calls, in the creating process or, through its stub, in the container's init. The list is
  * data: it can be printed, traced, and interrupted after each step by a test.
  */
-import { type Cgroup, isTracing, type Stub, span } from '@strata/namespaces';
+import { type Cgroup, type Descriptor, isTracing, type Stub, span } from '@strata/namespaces';
 import type { Spec } from '../config/spec.ts';
 import type { Rootfs } from '../rootfs/rootfs.ts';
 
@@ -21,12 +21,14 @@ export interface Creation {
   readonly newKeyring: boolean;
   /** Takes the id, by writing the container's record. @throws {StrataError} ALREADY_EXISTS */
   readonly reserve: () => void;
+  /** What steps have left to do once the calls that they left with the stubs are executed. */
+  readonly whenExecuted: (() => void)[];
   /** 'create cgroup' */
   cgroup?: Cgroup;
   /** 'start launcher': the process that clones the init, and stays as its keeper if asked to. */
   launcher?: Stub;
   /** 'open cgroup': `tasks` files of cgroup v1, in the launcher and its clone. */
-  taskFds?: readonly number[];
+  taskFds?: readonly Descriptor[];
   /** 'begin namespaces': waits for the clone that is under way. */
   pendingInit?: () => Stub;
   /** 'create namespaces' */
@@ -35,7 +37,7 @@ export interface Creation {
   rootfs?: Rootfs;
   /** 'console': our descriptor of the PTY's master. */
   consoleMaster?: number;
-  /** 'sync pipe': its read end, in the init. */
+  /** 'close descriptors': the read end of the sync pipe, in the init. */
   syncFd?: number;
   /** 'find program' */
   executable?: string;
@@ -50,10 +52,16 @@ export interface KeeperOptions {
 
 export interface Step {
   name: string;
+  /** Does the step, or leaves its calls with the stubs, which keep them until a result is needed. */
   run(creation: Creation): void;
 }
 
-/** Runs the steps in order; errors say in which step they happened. */
+/**
+ * Runs the steps in order; errors say in which step they happened.
+ *
+ * The calls of many steps go to a stub as one program: a container takes some two hundred, and
+ * handing over to another process and back takes longer than most of them.
+ */
 export function runSteps(
   steps: readonly Step[],
   creation: Creation,
@@ -62,11 +70,13 @@ export function runSteps(
   for (const step of steps) {
     if (isTracing()) span(step.name, {}, () => runStep(step, creation));
     else runStep(step, creation);
-    afterStep?.(step.name);
+    if (!afterStep) continue;
+    settle(creation);
+    afterStep(step.name);
   }
+  settle(creation);
 }
 
-/** Within a step, calls without a result wait for each other; at its end all have been made. */
 function runStep(step: Step, creation: Creation): void {
   for (const stub of [creation.init, creation.launcher]) {
     if (!stub) continue;
@@ -74,7 +84,12 @@ function runStep(step: Step, creation: Creation): void {
     stub.sys.deferring = true;
   }
   step.run(creation);
+}
+
+/** Has the stubs execute what they keep, and does what waited for it. */
+function settle({ launcher, init, pendingInit, whenExecuted }: Creation): void {
   // While it clones, the launcher takes no calls.
-  if (!creation.pendingInit && !creation.launcher?.isExiting) creation.launcher?.sys.flush();
-  creation.init?.sys.flush();
+  if (!pendingInit && !launcher?.isExiting) launcher?.sys.flush();
+  init?.sys.flush();
+  for (const rest of whenExecuted.splice(0)) rest();
 }

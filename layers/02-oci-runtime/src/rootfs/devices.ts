@@ -8,10 +8,10 @@
  */
 import {
   AT_FDCWD,
+  type Descriptor,
   EEXIST,
   EPERM,
   O_CREAT,
-  O_DIRECTORY,
   O_NOFOLLOW,
   O_PATH,
   OPEN_TREE_CLONE,
@@ -41,6 +41,7 @@ const LINKS: Record<string, string> = {
   stdout: '/proc/self/fd/1',
   stderr: '/proc/self/fd/2',
   core: '/proc/kcore',
+  ptmx: 'pts/ptmx',
 };
 
 const TYPE_BITS: Record<string, number> = { c: S_IFCHR, u: S_IFCHR, b: S_IFBLK, p: S_IFIFO };
@@ -67,7 +68,7 @@ export function makeDevices(sys: Syscalls, rootfs: Rootfs, devices: readonly Lin
   devices.forEach((device, index) => {
     makeSpecDevice(sys, rootfs, { device, field: `linux.devices[${index}]` });
   });
-  makeLinks(sys, rootfs, dev);
+  makeLinks(sys, dev);
 }
 
 function makeSpecDevice(
@@ -103,35 +104,31 @@ function makeSpecDevice(
  */
 function makeNode(
   sys: Syscalls,
-  directory: number,
+  directory: Descriptor,
   node: { name: string; mode: number; device: number },
 ): void {
-  const made = sys.attempt('mknodat', directory, node.name, node.mode, node.device);
-  if (made === 0 || made === -EEXIST) return;
-  if (made !== -EPERM) {
-    throw sys.failure('mknodat', -made, [directory, node.name, node.mode, node.device]);
-  }
-  bindHostNode(sys, directory, node.name);
+  const args = [directory, node.name, node.mode, node.device];
+  sys.later('mknodat', args, {
+    accepts: [EEXIST],
+    recover: (errno) => {
+      if (errno !== EPERM) throw sys.failure('mknodat', errno, args);
+      bindHostNode(sys, directory, node.name);
+      return 0;
+    },
+  });
 }
 
-function bindHostNode(sys: Syscalls, directory: number, name: string): void {
+function bindHostNode(sys: Syscalls, directory: Descriptor, name: string): void {
   const flags = O_CREAT | O_NOFOLLOW;
-  sys.close(sys.openat2(name, { dirfd: directory, flags, mode: 0o644, resolve: RESOLVE_IN_ROOT }));
-  const target = sys.openat2(name, { dirfd: directory, flags: O_PATH | O_NOFOLLOW });
-  const source = sys.openTree(AT_FDCWD, `/dev/${name}`, OPEN_TREE_CLONE);
+  const how = { dirfd: directory, flags, mode: 0o644, resolve: RESOLVE_IN_ROOT };
+  sys.close(sys.openat2Later(name, how));
+  const target = sys.openat2Later(name, { dirfd: directory, flags: O_PATH | O_NOFOLLOW });
+  const source = sys.openTreeLater(AT_FDCWD, `/dev/${name}`, OPEN_TREE_CLONE);
   sys.moveMount(source, target);
 }
 
-function makeLinks(sys: Syscalls, rootfs: Rootfs, dev: number): void {
-  for (const [name, target] of Object.entries(LINKS)) link(sys, dev, { name, target });
-  if (rootfs.openIfThere('/dev/pts', O_PATH | O_DIRECTORY) !== undefined) {
-    link(sys, dev, { name: 'ptmx', target: 'pts/ptmx' });
-  }
-}
-
-function link(sys: Syscalls, directory: number, names: { name: string; target: string }): void {
-  const made = sys.attempt('symlinkat', names.target, directory, names.name);
-  if (made < 0 && made !== -EEXIST) {
-    throw sys.failure('symlinkat', -made, [names.target, directory, names.name]);
+function makeLinks(sys: Syscalls, dev: Descriptor): void {
+  for (const [name, target] of Object.entries(LINKS)) {
+    sys.later('symlinkat', [target, dev, name], { accepts: [EEXIST] });
   }
 }

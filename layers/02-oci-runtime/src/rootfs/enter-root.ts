@@ -48,8 +48,8 @@ export function isolateMounts(sys: Syscalls, rootfsPropagation: string | undefin
 
 /** Makes the directory a mount of its own and returns it as the root of what follows. */
 export function openRootfs(sys: Syscalls, path: string): Rootfs {
-  const place = sys.openat2(path, { flags: O_PATH | O_DIRECTORY });
-  const tree = sys.openTree(place, '', OPEN_TREE_CLONE | AT_EMPTY_PATH | AT_RECURSIVE);
+  const place = sys.openat2Later(path, { flags: O_PATH | O_DIRECTORY });
+  const tree = sys.openTreeLater(place, '', OPEN_TREE_CLONE | AT_EMPTY_PATH | AT_RECURSIVE);
   // pivot_root(2) refuses a root that propagates; the parent has been made slave already.
   sys.mountSetattr(tree, { propagation: MS_PRIVATE });
   sys.moveMount(tree, place);
@@ -73,5 +73,5 @@ export function makeRootReadonly(sys: Syscalls, rootfs: Rootfs): void {
 /** Applies linux.rootfsPropagation to the container's root, after the pivot. */
 export function propagateRoot(sys: Syscalls, rootfsPropagation: string): void {
   const flags = PROPAGATION[rootfsPropagation];
-  if (flags !== undefined) sys.call('mount', null, '/', null, flags, null);
+  if (flags !== undefined) sys.mount({ target: '/', flags });
 }

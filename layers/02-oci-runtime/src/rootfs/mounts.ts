@@ -11,6 +11,7 @@ import {
   AT_EMPTY_PATH,
   AT_FDCWD,
   AT_RECURSIVE,
+  type Descriptor,
   detectCgroups,
   O_DIRECTORY,
   O_NOFOLLOW,
@@ -62,9 +63,9 @@ function refuseUnsupported(mount: Mount, options: MountOptions, field: string): 
 /** Longest value fsconfig(2) takes for a string. */
 const FSCONFIG_LIMIT = 255;
 
-function newFileSystem(sys: Syscalls, mount: Mount, options: MountOptions): number {
+function newFileSystem(sys: Syscalls, mount: Mount, options: MountOptions): Descriptor {
   const type = mount.type ?? 'none';
-  const context = sys.fsopen(type);
+  const context = sys.fsopenLater(type);
   if (mount.source) sys.fsconfigSet(context, 'source', mount.source);
   for (const option of options.data) {
     for (const [key, value] of parameters(type, option)) {
@@ -76,7 +77,7 @@ function newFileSystem(sys: Syscalls, mount: Mount, options: MountOptions): numb
     }
   }
   sys.fsconfigCreate(context);
-  const fd = sys.fsmount(context, options.attrSet);
+  const fd = sys.fsmountLater(context, options.attrSet);
   sys.close(context);
   return fd;
 }
@@ -98,7 +99,7 @@ function bind(context: MountContext, mount: Mount, options: MountOptions): void 
   const source = mount.source ?? '';
   const path = source.startsWith('/') ? source : `${bundle}/${source}`;
   const recursive = options.recursiveBind ? AT_RECURSIVE : 0;
-  const fd = sys.openTree(AT_FDCWD, path, OPEN_TREE_CLONE | recursive);
+  const fd = sys.openTreeLater(AT_FDCWD, path, OPEN_TREE_CLONE | recursive);
   if (options.attrSet !== 0 || options.attrClear !== 0) {
     sys.mountSetattr(fd, { set: options.attrSet, clear: options.attrClear });
   }
@@ -109,7 +110,7 @@ function bind(context: MountContext, mount: Mount, options: MountOptions): void 
 /** Opens the destination inside the rootfs, creating it where it is missing, and mounts on it. */
 function place(
   context: MountContext,
-  fd: number,
+  fd: Descriptor,
   where: { destination: string; isDirectory: boolean; options: MountOptions },
 ): void {
   const { sys, rootfs } = context;
@@ -125,7 +126,7 @@ function place(
 
 const MS_REC = 16384;
 
-function applyPropagation(sys: Syscalls, fd: number, propagation: number): void {
+function applyPropagation(sys: Syscalls, fd: Descriptor, propagation: number): void {
   const recursive = (propagation & MS_REC) !== 0 ? AT_RECURSIVE : 0;
   sys.mountSetattr(fd, { propagation: propagation & ~MS_REC }, recursive);
 }
@@ -158,14 +159,17 @@ function mountCgroups(context: MountContext, mount: Mount, options: MountOptions
     // The tmpfs is ours and empty: no path to resolve, nothing to race with.
     const name = mountPoint.slice(mountPoint.lastIndexOf('/') + 1);
     sys.mkdirat(base, name, 0o755);
-    const target = sys.openat2(name, { dirfd: base, flags: O_PATH | O_DIRECTORY | O_NOFOLLOW });
+    const target = sys.openat2Later(name, {
+      dirfd: base,
+      flags: O_PATH | O_DIRECTORY | O_NOFOLLOW,
+    });
     sys.moveMount(bindCgroup(sys, path, options), target);
   }
   sys.mountSetattr(base, { set: options.attrSet, clear: options.attrClear });
 }
 
-function bindCgroup(sys: Syscalls, path: string, options: MountOptions): number {
-  const fd = sys.openTree(AT_FDCWD, path, OPEN_TREE_CLONE);
+function bindCgroup(sys: Syscalls, path: string, options: MountOptions): Descriptor {
+  const fd = sys.openTreeLater(AT_FDCWD, path, OPEN_TREE_CLONE);
   sys.mountSetattr(fd, { set: options.attrSet, clear: options.attrClear });
   return fd;
 }

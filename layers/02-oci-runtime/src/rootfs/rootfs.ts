@@ -10,6 +10,7 @@
  * @see openat2(2)
  */
 import {
+  type Descriptor,
   EEXIST,
   ELOOP,
   ENOENT,
@@ -21,8 +22,7 @@ import {
   O_RDONLY,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
-  S_IFDIR,
-  S_IFMT,
+  S_IFREG,
   StrataError,
   SyscallError,
   type Syscalls,
@@ -35,9 +35,9 @@ const LINK_LIMIT = 40;
 export class Rootfs {
   readonly #sys: Syscalls;
   /** The root directory, in the process that `sys` executes in. */
-  readonly fd: number;
+  readonly fd: Descriptor;
 
-  constructor(sys: Syscalls, fd: number) {
+  constructor(sys: Syscalls, fd: Descriptor) {
     this.#sys = sys;
     this.fd = fd;
   }
@@ -57,28 +57,69 @@ export class Rootfs {
     }
   }
 
-  isDirectory(fd: number): boolean {
-    return (this.#sys.statx(fd, '', AT_EMPTY_PATH).mode & S_IFMT) === S_IFDIR;
+  /** Opens each path that can be opened; of the others the errno, negated. */
+  openAll(paths: readonly string[], flags: number): Descriptor[] {
+    const how = { dirfd: this.fd, flags, resolve: INSIDE };
+    return paths.map((path) => this.#sys.openat2Later(path, how, { accepts: 'any' }));
   }
 
-  /** Opens a directory, creating it and its parents (0755) where they are missing. */
-  makeDirectory(path: string): number {
-    const there = this.openIfThere(path, O_PATH | O_DIRECTORY);
-    if (there !== undefined) return there;
-    return this.#walk(path, { linksLeft: LINK_LIMIT });
+  /**
+   * Opens a directory, creating it and its parents (0755) where they are missing.
+   *
+   * Nearly always its parent is there; so it is made there without a look, which fails where it is,
+   * and opened, all in one program. Whatever else is the case is found out by going down step by step.
+   */
+  makeDirectory(path: string): Descriptor {
+    const { parent, name } = this.#parentOf(path);
+    if (name !== undefined) {
+      this.#sys.later('mkdirat', [parent, name, 0o755], { accepts: 'any' });
+    }
+    return this.#openDirectory(path);
   }
 
   /** Opens a file to mount on, creating an empty one and its parents where they are missing. */
-  makeFile(path: string): number {
-    const there = this.openIfThere(path);
-    if (there !== undefined) return there;
-    const slash = path.lastIndexOf('/');
-    const parent = this.makeDirectory(slash <= 0 ? '/' : path.slice(0, slash));
-    const name = path.slice(slash + 1);
+  makeFile(path: string): Descriptor {
+    const { parent, name } = this.#parentOf(path);
+    if (name !== undefined) {
+      this.#sys.later('mknodat', [parent, name, S_IFREG | 0o644, 0], { accepts: 'any' });
+    }
+    const how = { dirfd: this.fd, flags: O_PATH, resolve: INSIDE };
+    return this.#sys.openat2Later(path, how, {
+      recover: (errno) => {
+        if (errno !== ENOENT) throw this.#sys.failure('openat2', errno, [path]);
+        return this.#sys.settle(this.#createFile(path));
+      },
+    });
+  }
+
+  /** The directory that a path ends in, made where it is missing, and the name there. */
+  #parentOf(path: string): { parent: Descriptor; name?: string } {
+    const trimmed = path.replace(/\/+$/, '');
+    const slash = trimmed.lastIndexOf('/');
+    const name = trimmed.slice(slash + 1);
+    if (name === '' || name === '.' || name === '..') return { parent: this.fd };
+    const parent = slash <= 0 ? this.fd : this.#openDirectory(trimmed.slice(0, slash));
+    return { parent, name };
+  }
+
+  #openDirectory(path: string): Descriptor {
+    const how = { dirfd: this.fd, flags: O_PATH | O_DIRECTORY, resolve: INSIDE };
+    return this.#sys.openat2Later(path, how, {
+      recover: (errno) => {
+        if (errno !== ENOENT) throw this.#sys.failure('openat2', errno, [path]);
+        return this.#walk(path, { linksLeft: LINK_LIMIT });
+      },
+    });
+  }
+
+  /** A link at the end of the path that leads nowhere is refused, not followed. */
+  #createFile(path: string): Descriptor {
+    const { parent, name } = this.#parentOf(path);
+    if (name === undefined) throw this.#sys.failure('openat2', ENOENT, [path]);
     const flags = O_CREAT | O_NOFOLLOW | O_RDONLY;
-    const fd = this.#sys.openat2(name, { dirfd: parent, flags, mode: 0o644, resolve: INSIDE });
-    this.#sys.close(fd);
-    return this.#sys.openat2(name, { dirfd: parent, flags: O_PATH | O_NOFOLLOW });
+    const how = { dirfd: parent, flags, mode: 0o644, resolve: INSIDE };
+    this.#sys.close(this.#sys.openat2Later(name, how));
+    return this.#sys.openat2Later(name, { dirfd: parent, flags: O_PATH | O_NOFOLLOW });
   }
 
   /** Goes down component by component, making what is missing and following links inside. */
@@ -130,8 +171,6 @@ export class Rootfs {
     return this.#walk(target.startsWith('/') ? target : `${prefix}/${target}`, budget);
   }
 }
-
-const AT_EMPTY_PATH = 0x1000;
 
 /** The components of a path, with `.` gone and `..` taken back, never above the root. */
 function components(path: string): string[] {

@@ -55,6 +55,7 @@ export function createContainer(store: StateStore, options: CreateOptions): Crea
     rootfsPath: rootfs,
     stdio: options.stdio ?? [0, 1, 2],
     keeper: options.keeper,
+    whenExecuted: [],
     newKeyring: options.newKeyring ?? true,
     reserve() {
       store.reserve(record);

@@ -84,6 +84,7 @@ export function execInContainer(record: ContainerRecord, options: ExecOptions): 
     rootfsPath: record.rootfs,
     stdio: options.stdio ?? [0, 1, 2],
     keeper: options.keeper,
+    whenExecuted: [],
     newKeyring: false,
     reserve() {},
   };
