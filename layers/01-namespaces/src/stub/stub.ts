@@ -10,10 +10,8 @@
  *
  * A stub that is disposed is killed and reaped. `detach` gives that up: the process lives on.
  */
-import { EINTR } from '../errors/errno.ts';
 import { StrataError } from '../errors/strata-error.ts';
 import { StubDiedError } from '../errors/syscall-error.ts';
-import { resultOf } from '../syscalls/caller.ts';
 import {
   CLONE_PARENT,
   F_ADD_SEALS,
@@ -21,24 +19,18 @@ import {
   F_SEAL_SHRINK,
   MFD_ALLOW_SEALING,
   MFD_CLOEXEC,
-  POLLIN,
   WEXITED,
 } from '../syscalls/constants.ts';
-import {
-  type DeferredCall,
-  type Executor,
-  type SyscallListener,
-  tracingExecutor,
-} from '../syscalls/executor.ts';
+import { type SyscallListener, tracingExecutor } from '../syscalls/executor.ts';
 import { rawSyscall } from '../syscalls/libc.ts';
-import type { Arg } from '../syscalls/memory.ts';
-import { type SyscallName, syscallNumber } from '../syscalls/numbers.ts';
+import { syscallNumber } from '../syscalls/numbers.ts';
 import { type ChildStatus, type CloneOptions, cloneArguments } from '../syscalls/process-calls.ts';
 import { SIGKILL } from '../syscalls/signals.ts';
 import { localSyscalls, Syscalls } from '../syscalls/syscalls.ts';
 import { MailboxPart, type Operation } from './mailbox.ts';
 import { CHILD_PART, FIRST_PART, MAILBOX_BYTES, MAILBOX_FD, type Part } from './mailbox-layout.ts';
 import { spawnStub } from './spawn.ts';
+import { StubExecutor } from './stub-executor.ts';
 
 export interface SpawnOptions {
   /** The stub's standard input, output and error, as our descriptors; default: ours. */
@@ -80,111 +72,6 @@ class Mailbox {
     if (--this.#users > 0) return;
     rawSyscall(syscallNumber('munmap')!, this.mapping, MAILBOX_BYTES, 0, 0, 0, 0);
     localSyscalls().close(this.fd);
-  }
-}
-
-const MAX_ATTEMPTS = 1000;
-
-const operationOf = ({ name, args, accepts, result }: DeferredCall): Operation => ({
-  name,
-  args,
-  goOn: accepts !== undefined,
-  result,
-});
-
-/** So many calls and their arguments stay within a few pages of the mailbox. */
-const MAX_DEFERRED = 64;
-
-/** Speaks to one part of a mailbox; dies with a typed error when the process behind it is dead. */
-class StubExecutor implements Executor {
-  readonly kind = 'stub';
-  readonly part: MailboxPart;
-  readonly pid: number;
-  #pidfd: number | undefined;
-  #deferred: DeferredCall[] = [];
-  released = false;
-
-  constructor(part: MailboxPart, pid: number) {
-    this.part = part;
-    this.pid = pid;
-  }
-
-  invoke(name: SyscallName, args: readonly Arg[]): number {
-    if (this.#deferred.length === 0) return this.execute([{ name, args }]);
-    return this.#runDeferred([{ name, args }]);
-  }
-
-  defer(call: DeferredCall): void {
-    this.#deferred.push(call);
-    if (this.#deferred.length === MAX_DEFERRED) this.flush();
-  }
-
-  flush(): void {
-    if (this.#deferred.length > 0) this.#runDeferred([]);
-  }
-
-  /**
-   * Executes the deferred calls and `more` as one program; where a call fails and can be recovered,
-   * what follows it as another one. Returns the raw result of `more`.
-   */
-  #runDeferred(more: readonly Operation[]): number {
-    let calls = this.#deferred;
-    this.#deferred = [];
-    for (let attempts = 1; ; attempts++) {
-      const last = this.execute([...calls.map(operationOf), ...more]);
-      const { completed } = this.part;
-      // Recovering makes calls, which take the mailbox: so all results are read before.
-      const results = calls.slice(0, completed + 1).map((_, index) => this.part.result(index));
-      const isInterrupted = results[completed] === -EINTR && attempts < MAX_ATTEMPTS;
-      if (isInterrupted) results.pop();
-      results.forEach((raw, index) => {
-        this.#settle(calls[index]!, raw);
-      });
-      if (completed >= calls.length) return last;
-      calls = calls.slice(isInterrupted ? completed : completed + 1);
-    }
-  }
-
-  #settle(call: DeferredCall, raw: number): void {
-    const value = resultOf(call, raw);
-    if (call.result) call.result.value = value;
-    this.flush();
-  }
-
-  /** Runs operations; returns the raw result of the last one executed. */
-  execute(operations: readonly Operation[]): number {
-    this.begin(operations);
-    return this.end(operations);
-  }
-
-  begin(operations: readonly Operation[]): void {
-    if (this.released) throw new StrataError('STUB_RELEASED', `stub ${this.pid} was released`);
-    this.part.prepare(operations);
-    this.part.post();
-  }
-
-  end(operations: readonly Operation[]): number {
-    const { part } = this;
-    if (!part.await(this.isAlive)) throw new StubDiedError(operations[0]!.name, this.pid);
-    part.collect();
-    return part.result(Math.min(part.completed, operations.length - 1));
-  }
-
-  /** A zombie counts as dead: poll(2) on its pidfd says readable. */
-  readonly isAlive = (): boolean => {
-    const sys = localSyscalls();
-    if (this.#pidfd === undefined) {
-      const fd = sys.attempt('pidfd_open', this.pid, 0);
-      if (fd < 0) return false;
-      this.#pidfd = fd;
-    }
-    return sys.poll(this.#pidfd, POLLIN, 0) === 0;
-  };
-
-  release(): void {
-    this.released = true;
-    if (this.#pidfd !== undefined) localSyscalls().close(this.#pidfd);
-    this.#pidfd = undefined;
   }
 }
 

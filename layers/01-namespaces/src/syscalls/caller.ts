@@ -71,6 +71,11 @@ export class Caller {
     return descriptor.value!;
   }
 
+  /** Has what was deferred begun with, while the caller does something else before it flushes. */
+  post(): void {
+    this.executor.post?.();
+  }
+
   /** Executes what was deferred. @throws {SyscallError} of the call that failed */
   flush(): void {
     this.executor.flush?.();

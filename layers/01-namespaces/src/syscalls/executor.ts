@@ -26,6 +26,8 @@ export interface Executor {
   defer?(call: DeferredCall): void;
   /** Executes what was deferred. */
   flush?(): void;
+  /** Begins to execute what was deferred, without waiting for it. */
+  post?(): void;
 }
 
 export interface DeferredCall {

@@ -1,5 +1,12 @@
 /** Steps after the pivot: from the root of a finished file system to the process of the spec. */
-import { Out, parseResourceLimits, SIGKILL, StrataError, type Syscalls } from '@strata/namespaces';
+import {
+  LaterResult,
+  Out,
+  parseResourceLimits,
+  SIGKILL,
+  StrataError,
+  type Syscalls,
+} from '@strata/namespaces';
 import type { Spec } from '../config/spec.ts';
 import { credentialOperations } from '../process/credentials.ts';
 import { findExecutable } from '../process/executable.ts';
@@ -26,8 +33,10 @@ export const closeDescriptors: Step = {
     sys.closeRange(FIRST_UNNEEDED_FD, LAST_FD);
     sys.setCloseOnExec(3, true);
     const ends = sys.pipe2Later();
+    const syncEnd = new LaterResult();
+    creation.syncEnd = syncEnd;
     creation.whenExecuted.push(() => {
-      [creation.syncFd] = ends();
+      [creation.syncFd, syncEnd.value] = ends();
     });
   },
 };

@@ -5,7 +5,14 @@
  * system calls, in the creating process or, through its stub, in the container's init. The list is
  * data: it can be printed, traced, and interrupted after each step by a test.
  */
-import { type Cgroup, type Descriptor, isTracing, type Stub, span } from '@strata/namespaces';
+import {
+  type Cgroup,
+  type Descriptor,
+  isTracing,
+  type LaterResult,
+  type Stub,
+  span,
+} from '@strata/namespaces';
 import type { Spec } from '../config/spec.ts';
 import type { Rootfs } from '../rootfs/rootfs.ts';
 
@@ -39,6 +46,8 @@ export interface Creation {
   consoleMaster?: number;
   /** 'close descriptors': the read end of the sync pipe, in the init. */
   syncFd?: number;
+  /** 'close descriptors': its write end, known when the calls are executed. */
+  syncEnd?: LaterResult;
   /** 'find program' */
   executable?: string;
 }
@@ -57,7 +66,8 @@ export interface Step {
 }
 
 /**
- * Runs the steps in order; errors say in which step they happened.
+ * Runs the steps in order; errors say in which step they happened. Not all has been executed until
+ * `settle`.
  *
  * The calls of many steps go to a stub as one program: a container takes some two hundred, and
  * handing over to another process and back takes longer than most of them.
@@ -74,7 +84,6 @@ export function runSteps(
     settle(creation);
     afterStep(step.name);
   }
-  settle(creation);
 }
 
 function runStep(step: Step, creation: Creation): void {
@@ -86,8 +95,11 @@ function runStep(step: Step, creation: Creation): void {
   step.run(creation);
 }
 
-/** Has the stubs execute what they keep, and does what waited for it. */
-function settle({ launcher, init, pendingInit, whenExecuted }: Creation): void {
+/**
+ * Has the stubs execute what they keep, and does what waited for it.
+ * @throws {StrataError} of the step whose call failed
+ */
+export function settle({ launcher, init, pendingInit, whenExecuted }: Creation): void {
   // While it clones, the launcher takes no calls.
   if (!pendingInit && !launcher?.isExiting) launcher?.sys.flush();
   init?.sys.flush();

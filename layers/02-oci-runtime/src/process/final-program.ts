@@ -15,6 +15,7 @@
  */
 import {
   compileSeccomp,
+  type Descriptor,
   type Operation,
   SECCOMP_SET_MODE_FILTER,
   StrataError,
@@ -25,24 +26,26 @@ import type { LinuxSeccomp, SpecProcess } from '../config/spec.ts';
 
 export interface FinalProgramOptions {
   process: SpecProcess;
-  executable: string;
   seccomp: LinuxSeccomp | undefined;
   /** Calls that have to follow the filter; empty when they have been made already. */
   credentials: readonly Operation[];
   /** Descriptor in the init that tells of a failed execve. */
-  syncFd: number;
+  syncEnd: Descriptor;
 }
 
-/** The operations, in order. The one named `execve` has no result if it succeeds. */
-export function finalProgram(options: FinalProgramOptions): Operation[] {
-  const { process, executable, seccomp, credentials, syncFd } = options;
+/**
+ * Prepares the program; given the executable's path, it returns the operations in their order. The
+ * one named `execve` has no result if it succeeds.
+ */
+export function finalProgram(options: FinalProgramOptions): (executable: string) => Operation[] {
+  const { process, seccomp, credentials, syncEnd } = options;
   const argv = stringVector(process.args ?? []);
   const env = stringVector(process.env ?? []);
-  return [
-    ...(seccomp ? [seccompOperation(seccomp)] : []),
-    ...credentials,
+  const before = [...(seccomp ? [seccompOperation(seccomp)] : []), ...credentials];
+  return (executable) => [
+    ...before,
     { name: 'execve', args: [executable, argv, env], goOn: true },
-    { name: 'write', args: [syncFd, 'E', 1], goOn: true },
+    { name: 'write', args: [syncEnd, 'E', 1], goOn: true },
     { name: 'exit_group', args: [127], goOn: true },
   ];
 }

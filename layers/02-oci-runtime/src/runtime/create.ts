@@ -5,14 +5,14 @@
  * the rest.
  */
 import { closeSync, statSync } from 'node:fs';
-import { localSyscalls, StrataError } from '@strata/namespaces';
+import { localSyscalls, type Operation, StrataError } from '@strata/namespaces';
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec } from '../config/spec.ts';
 import { hasNew, namespacesOf } from '../namespaces/namespaces.ts';
 import { createPlan } from '../plan/create-plan.ts';
 import { cgroupPath } from '../plan/creator-steps.ts';
 import { credentialsAtCreate } from '../plan/process-steps.ts';
-import { type Creation, type KeeperOptions, runSteps } from '../plan/step.ts';
+import { type Creation, type KeeperOptions, runSteps, settle } from '../plan/step.ts';
 import { sendConsole } from '../process/console-socket.ts';
 import { credentialOperations } from '../process/credentials.ts';
 import { finalProgram } from '../process/final-program.ts';
@@ -66,8 +66,10 @@ export function createContainer(store: StateStore, options: CreateOptions): Crea
   let reserved = false;
   try {
     runSteps(createPlan(spec), creation, options.afterStep);
+    const program = programOf(creation);
+    settle(creation);
     const master = handOverConsole(creation, options.consoleSocket);
-    complete(store, creation, record);
+    complete(store, { creation, record, program });
     return { record, ...(master !== undefined && { consoleMaster: master }) };
   } catch (error) {
     undo(creation);
@@ -95,6 +97,12 @@ function newRecord(creation: Creation): ContainerRecord {
   };
 }
 
+interface Made {
+  creation: Creation;
+  record: ContainerRecord;
+  program: (executable: string) => Operation[];
+}
+
 function handOverConsole(creation: Creation, socket: string | undefined): number | undefined {
   const master = creation.consoleMaster;
   if (master === undefined || socket === undefined) return master;
@@ -104,18 +112,25 @@ function handOverConsole(creation: Creation, socket: string | undefined): number
   return undefined;
 }
 
-/** From here on the container stands on its own. */
-function complete(store: StateStore, creation: Creation, record: ContainerRecord): void {
-  const { init, launcher, cgroup, keeper, spec, syncFd } = creation;
-  const program = finalProgram({
+/** The init's last calls, put together while it is busy with those before. */
+function programOf(creation: Creation): (executable: string) => Operation[] {
+  const { spec } = creation;
+  creation.init!.sys.post();
+  return finalProgram({
     process: spec.process!,
-    executable: creation.executable!,
     seccomp: spec.linux?.seccomp,
     credentials: credentialsAtCreate(spec)
       ? []
       : credentialOperations(spec.process!, { canSetGroups: true }),
-    syncFd: syncFd! + 1,
+    syncEnd: creation.syncEnd!,
   });
+}
+
+/** From here on the container stands on its own. */
+function complete(store: StateStore, made: Made): void {
+  const { creation, record } = made;
+  const { init, launcher, cgroup, keeper, syncFd } = creation;
+  const program = made.program(creation.executable!);
   const executable = statSync(`/proc/${init!.pid}/exe`);
   record.cgroups = { ...cgroup?.paths };
   record.init = identify(init!.pid);

@@ -45,7 +45,7 @@ import {
   findProgram,
   limits,
 } from '../plan/process-steps.ts';
-import { type Creation, type KeeperOptions, runSteps, type Step } from '../plan/step.ts';
+import { type Creation, type KeeperOptions, runSteps, type Step, settle } from '../plan/step.ts';
 import { takeDescriptor } from '../plan/take-descriptor.ts';
 import { sendConsole } from '../process/console-socket.ts';
 import { credentialOperations } from '../process/credentials.ts';
@@ -90,6 +90,7 @@ export function execInContainer(record: ContainerRecord, options: ExecOptions): 
   };
   try {
     runSteps(execPlan(record, options.process, credentialsAtCreate(spec)), creation);
+    settle(creation);
     if (creation.consoleMaster !== undefined && options.consoleSocket) {
       sendConsole(options.consoleSocket, creation.consoleMaster);
       closeSync(creation.consoleMaster);
@@ -210,13 +211,12 @@ function launch(creation: Creation): Executed {
   const { init, launcher, keeper, spec, syncFd } = creation;
   const program = finalProgram({
     process: spec.process!,
-    executable: creation.executable!,
     seccomp: spec.linux?.seccomp,
     credentials: credentialsAtCreate(spec)
       ? []
       : credentialOperations(spec.process!, { canSetGroups: true }),
-    syncFd: syncFd! + 1,
-  });
+    syncEnd: creation.syncEnd!,
+  })(creation.executable!);
   const identity = identify(init!.pid);
   const keeperIdentity = keeper && identify(launcher!.pid);
   init!.sys.setParentDeathSignal(0);
