@@ -22,7 +22,17 @@ const HINTS: Record<string, string> = {
   'execve:EACCES': 'the file is not executable for this user, or its file system is mounted noexec',
   'execve:ENOEXEC':
     'the file is not a program for this machine: wrong architecture, or a script without #!',
-  'prlimit64:EPERM': 'raising a hard limit needs CAP_SYS_RESOURCE',
+  'prlimit64:EPERM':
+    "raising a hard limit, or touching another user's process, needs CAP_SYS_RESOURCE",
+  'prctl:EPERM': 'it needs a capability (CAP_SETPCAP for most), or a lock forbids it',
+  'capset:EPERM': 'permitted can only shrink, and effective must be within it; see capabilities(7)',
+  'sched_setattr:EPERM':
+    'it needs CAP_SYS_NICE or RLIMIT_RTPRIO; SCHED_DEADLINE also all CPUs of its root domain',
+  'sched_setattr:EBUSY': 'the CPUs have no such time left for SCHED_DEADLINE',
+  'sched_setaffinity:EINVAL': 'none of the CPUs is online and allowed by the cpuset',
+  'setpriority:EACCES': 'a lower nice value needs CAP_SYS_NICE or RLIMIT_NICE',
+  'ioprio_set:EPERM': 'the real-time class needs CAP_SYS_NICE or CAP_SYS_ADMIN',
+  'set_mempolicy:EINVAL': 'a node is not there, or the kernel does not have this mode or flag',
   'seccomp:EACCES': 'without no_new_privs, a filter needs CAP_SYS_ADMIN',
   'openat2:EXDEV': 'the path leads out of its root',
   'openat2:ELOOP': 'a symbolic link is not allowed here',

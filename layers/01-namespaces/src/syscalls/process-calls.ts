@@ -4,6 +4,7 @@ import {
   CLONE_INTO_CGROUP,
   CLONE_PARENT,
   KEYCTL_JOIN_SESSION_KEYRING,
+  LINUX_CAPABILITY_VERSION_3,
   P_PID,
   P_PIDFD,
   PR_CAP_AMBIENT,
@@ -45,7 +46,6 @@ export interface ResourceLimit {
 
 export const SIGINFO_BYTES = 128;
 const CLONE_ARGS_BYTES = 88;
-const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 
 /** Reads the siginfo_t that waitid(2) fills. */
 export function parseChildStatus(siginfo: Uint8Array): ChildStatus {

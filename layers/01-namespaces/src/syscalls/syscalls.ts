@@ -2,14 +2,15 @@
  * The vocabulary: every system call Strata uses, named as in the manual, typed, with one way to
  * fail (SyscallError).
  *
- *   Caller ◁─ FileCalls ◁─ MountCalls ◁─ ProcessCalls ◁─ SocketCalls ◁─ Syscalls
+ *   Caller ◁─ FileCalls ◁─ MountCalls ◁─ ProcessCalls ◁─ SocketCalls
+ *          ◁─ CredentialCalls ◁─ SchedulingCalls ◁─ Syscalls
  *
  * The chain only divides the text into files by subject; what callers hold is a `Syscalls`.
  */
 import { localExecutor } from './local.ts';
-import { SocketCalls } from './socket-calls.ts';
+import { SchedulingCalls } from './scheduling-calls.ts';
 
-export class Syscalls extends SocketCalls {}
+export class Syscalls extends SchedulingCalls {}
 
 let shared: Syscalls | undefined;
 
