@@ -6,7 +6,8 @@
  */
 
 export * from './capabilities/capabilities.ts';
-export * from './capabilities/capabilities.ts';
+export * from './capabilities/capability-sets.ts';
+export * from './capabilities/file-capabilities.ts';
 export { Cgroup, type CgroupPaths } from './cgroups/cgroup.ts';
 export {
   type CgroupLayout,
@@ -26,8 +27,10 @@ export * from './credentials/securebits.ts';
 export * from './errors/errno.ts';
 export * from './errors/strata-error.ts';
 export * from './errors/syscall-error.ts';
+export * from './keyrings/keyring.ts';
+export { landlockAbi, type PathAccess, Ruleset, type RulesetOptions } from './landlock/ruleset.ts';
 export * from './limits/resource-limits.ts';
-export { parseResourceLimits, RLIM_INFINITY } from './limits/resource-limits.ts';
+export { detachedProc, openVerified } from './mounts/detached-proc.ts';
 export * from './mounts/mount-options.ts';
 export { type MountOptions, parseMountOptions } from './mounts/mount-options.ts';
 export * from './mounts/mountinfo.ts';
@@ -54,6 +57,8 @@ export { type DefaultSeccompProfile, defaultSeccompProfile } from './seccomp/def
 export { disassembleSeccomp } from './seccomp/disassemble.ts';
 export { interpretSeccomp, type SeccompData, type Verdict } from './seccomp/interpret.ts';
 export type * from './seccomp/profile.ts';
+export * from './security-modules/labels.ts';
+export * from './security-modules/security-modules.ts';
 export { type ArmedStub, startArmedStub } from './stub/armed-stub.ts';
 export type { Operation } from './stub/mailbox.ts';
 export { MAILBOX_FD } from './stub/mailbox-layout.ts';
@@ -77,6 +82,7 @@ export * from './syscalls/numbers.ts';
 export * from './syscalls/process-calls.ts';
 export { RecordingExecutor, type Respond } from './syscalls/recording.ts';
 export type { SchedulerAttributes } from './syscalls/scheduling-calls.ts';
+export type { RulesetAttributes } from './syscalls/security-calls.ts';
 export * from './syscalls/signals.ts';
 export { type StructLayout, structLayout } from './syscalls/struct-layout.ts';
 export { localSyscalls, Syscalls } from './syscalls/syscalls.ts';

@@ -7,8 +7,10 @@ import {
   CAPABILITIES,
   capabilityMask,
   capabilityNames,
+  capabilityNumber,
   lastCapability,
   parseCapabilityState,
+  parseLastCapability,
 } from './capabilities.ts';
 
 test('numbers are the kernel’s', () => {
@@ -33,6 +35,20 @@ test.each(['KILL', 'cap_kill', 'CAP_BOGUS', '__proto__', ''])('%s is no capabili
 
 test('names that are none can be left out', () => {
   expect(availableCapabilities(['CAP_BOGUS', 'CAP_KILL', '__proto__'])).toEqual(['CAP_KILL']);
+});
+
+test.each(['', '\n', 'x', '-1', '64', '4e1', '40\n40'])('%j is no last capability', (text) => {
+  expect(() => parseLastCapability(text)).toThrow(
+    expect.objectContaining({ code: 'INVALID_PROC_FILE' }),
+  );
+});
+
+test('a capability newer than the names goes by its number, if the kernel has it', () => {
+  const newest = Object.keys(CAPABILITIES).length - 1;
+  expect(capabilityNumber(`CAP_${newest}`)).toBeUndefined(); // it has a name
+  const next = `CAP_${newest + 1}`;
+  expect(capabilityNumber(next)).toBe(lastCapability() > newest ? newest + 1 : undefined);
+  expect(capabilityNumber('CAP_KILL')).toBe(5);
 });
 
 test('this process’s sets are read', () => {

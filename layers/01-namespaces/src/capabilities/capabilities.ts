@@ -54,10 +54,17 @@ export const CAPABILITIES: Readonly<Record<string, number>> = Object.fromEntries
 
 let last: number | undefined;
 
-/** The highest capability of the running kernel. */
+/** The highest capability of the running kernel. @throws {StrataError} INVALID_PROC_FILE */
 export function lastCapability(): number {
-  last ??= Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'utf8'));
+  last ??= parseLastCapability(readFileSync('/proc/sys/kernel/cap_last_cap', 'utf8'));
   return last;
+}
+
+/** What /proc/sys/kernel/cap_last_cap says: the sets have 64 bits. */
+export function parseLastCapability(text: string): number {
+  if (/^\d{1,2}\n?$/.test(text) && Number(text) < 64) return Number(text);
+  const message = `cap_last_cap says ${JSON.stringify(text)}, not a number up to 63`;
+  throw new StrataError('INVALID_PROC_FILE', message);
 }
 
 /**
@@ -65,9 +72,18 @@ export function lastCapability(): number {
  * than there are (runtime-spec: a runtime should warn and not fail).
  */
 export function availableCapabilities(names: readonly string[]): string[] {
-  return names.filter(
-    (name) => Object.hasOwn(CAPABILITIES, name) && CAPABILITIES[name]! <= lastCapability(),
-  );
+  return names.filter((name) => (capabilityNumber(name) ?? Infinity) <= lastCapability());
+}
+
+/**
+ * A capability's number, or undefined for a name that is none. One that the running kernel has and
+ * this table does not yet is called `CAP_41`.
+ */
+export function capabilityNumber(name: string): number | undefined {
+  if (Object.hasOwn(CAPABILITIES, name)) return CAPABILITIES[name];
+  const number = /^CAP_([1-9]\d?)$/.exec(name)?.[1];
+  const isNew = number !== undefined && Number(number) >= NAMES.length;
+  return isNew && Number(number) <= lastCapability() ? Number(number) : undefined;
 }
 
 /**
@@ -79,7 +95,7 @@ export function availableCapabilities(names: readonly string[]): string[] {
 export function capabilityMask(names: readonly string[]): bigint {
   let mask = 0n;
   for (const name of names) {
-    const number = Object.hasOwn(CAPABILITIES, name) ? CAPABILITIES[name] : undefined;
+    const number = capabilityNumber(name);
     if (number === undefined) {
       throw new StrataError('INVALID_CAPABILITY', `unknown capability ${JSON.stringify(name)}`, {
         hint: 'names are those of capabilities(7), such as CAP_NET_BIND_SERVICE',

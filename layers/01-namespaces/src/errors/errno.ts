@@ -21,6 +21,9 @@ const KERNEL_ONLY: Record<number, string> = {
   116: 'ESTALE',
   117: 'EUCLEAN',
   126: 'ENOKEY',
+  127: 'EKEYEXPIRED',
+  128: 'EKEYREVOKED',
+  129: 'EKEYREJECTED',
   130: 'EOWNERDEAD',
   524: 'ENOTSUPP',
 };
@@ -63,3 +66,4 @@ export const ENOTEMPTY = 39;
 export const ELOOP = 40;
 export const ENODATA = 61;
 export const EOPNOTSUPP = 95;
+export const ECONNREFUSED = 111;

@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest';
 import { StrataError } from '../errors/strata-error.ts';
-import { parseResourceLimits, RLIM_INFINITY } from './resource-limits.ts';
+import { Stub } from '../stub/stub.ts';
+import { localSyscalls } from '../syscalls/syscalls.ts';
+import {
+  formatLimit,
+  getResourceLimits,
+  parseResourceLimits,
+  RLIM_INFINITY,
+  resourceName,
+} from './resource-limits.ts';
 
 test('types become numbers, 2^64 infinity', () => {
   const limits = parseResourceLimits([
@@ -30,4 +38,39 @@ test.each([
 ])('%j is refused', (entries, message) => {
   expect(() => parseResourceLimits(entries)).toThrow(message);
   expect(() => parseResourceLimits(entries)).toThrow(StrataError);
+});
+
+const NOFILE = 7;
+
+test('limits of another process are set and read', () => {
+  using stub = Stub.spawn();
+  const sys = localSyscalls();
+  const before = sys.prlimit(stub.pid, NOFILE);
+  expect(sys.prlimit(stub.pid, NOFILE, { soft: 10n, hard: 20n })).toEqual(before);
+  const limits = getResourceLimits(sys, stub.pid);
+  expect(limits[NOFILE]).toEqual({ resource: NOFILE, soft: 10n, hard: 20n });
+  expect(limits.map(({ resource }) => resourceName(resource))).toContain('RLIMIT_RTTIME');
+  expect(getResourceLimits(stub.sys)).toEqual(limits);
+});
+
+test('a hard limit that is raised without the privilege is an error that says so', () => {
+  using stub = Stub.spawn();
+  stub.sys.prlimit(0, NOFILE, { soft: 10n, hard: 20n });
+  stub.sys.capset({ effective: 0n, permitted: 0n, inheritable: 0n });
+  expect(() => stub.sys.prlimit(0, NOFILE, { soft: 10n, hard: 21n })).toThrow(
+    expect.objectContaining({
+      syscall: 'prlimit64',
+      code: 'EPERM',
+      hint: expect.stringContaining('CAP_SYS_RESOURCE'),
+    }),
+  );
+  expect(() => stub.sys.prlimit(0, NOFILE, { soft: 21n, hard: 20n })).toThrow(
+    expect.objectContaining({ code: 'EINVAL' }),
+  );
+});
+
+test('a limit in words', () => {
+  expect(formatLimit(RLIM_INFINITY)).toBe('unlimited');
+  expect(formatLimit(0n)).toBe('0');
+  expect(resourceName(99)).toBe('RLIMIT_99');
 });

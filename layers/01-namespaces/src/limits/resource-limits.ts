@@ -1,6 +1,7 @@
 /** Resource limits: names, numbers, and the spec's list as calls' arguments. @see getrlimit(2) */
 import { StrataError } from '../errors/strata-error.ts';
 import type { ResourceLimit } from '../syscalls/process-calls.ts';
+import type { Syscalls } from '../syscalls/syscalls.ts';
 
 /** In the order of their numbers, from 0. */
 const NAMES = [
@@ -58,3 +59,20 @@ export function parseResourceLimits(
 
 /** JSON's 18446744073709551615 is a double that rounds to 2^64: infinity. */
 const toLimit = (value: number): bigint => (value === TWO_TO_64 ? RLIM_INFINITY : BigInt(value));
+
+/** The name of a limit's number, or `RLIMIT_16` for one that is not known here. */
+export const resourceName = (resource: number): string => NAMES[resource] ?? `RLIMIT_${resource}`;
+
+/**
+ * All limits of a process.
+ * @param pid 0 for the one that executes `sys`
+ * @throws {SyscallError} EPERM for another user's process without CAP_SYS_RESOURCE, ESRCH
+ * @see prlimit(2)
+ */
+export function getResourceLimits(sys: Syscalls, pid = 0): ResourceLimit[] {
+  return NAMES.map((_, resource) => sys.prlimit(pid, resource));
+}
+
+/** `1024` or `unlimited`. */
+export const formatLimit = (value: bigint): string =>
+  value === RLIM_INFINITY ? 'unlimited' : String(value);

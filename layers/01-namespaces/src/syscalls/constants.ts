@@ -142,6 +142,11 @@ export const SECCOMP_FILTER_FLAG_NEW_LISTENER = 8;
 export const SECCOMP_FILTER_FLAG_TSYNC_ESRCH = 16;
 export const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 32;
 
+// ── landlock(7) ──
+export const LANDLOCK_CREATE_RULESET_VERSION = 1;
+export const LANDLOCK_RULE_PATH_BENEATH = 1;
+export const LANDLOCK_RULE_NET_PORT = 2;
+
 // ── waitid(2), close_range(2), fcntl(2), flock(2), ioctl_tty(2), keyctl(2), socket(7) ──
 export const P_ALL = 0;
 export const P_PID = 1;
@@ -177,7 +182,23 @@ export const TIOCGPTN = 0x80045430;
 export const TIOCGPTPEER = 0x5441;
 export const TCGETS = 0x5401;
 export const TCSETS = 0x5402;
+export const KEYCTL_GET_KEYRING_ID = 0;
 export const KEYCTL_JOIN_SESSION_KEYRING = 1;
+export const KEYCTL_REVOKE = 3;
+export const KEYCTL_SETPERM = 5;
+export const KEYCTL_DESCRIBE = 6;
+export const KEYCTL_CLEAR = 7;
+export const KEYCTL_LINK = 8;
+export const KEYCTL_UNLINK = 9;
+export const KEYCTL_SEARCH = 10;
+export const KEYCTL_READ = 11;
+export const KEYCTL_SET_TIMEOUT = 15;
+export const KEYCTL_INVALIDATE = 21;
+export const KEY_SPEC_THREAD_KEYRING = -1;
+export const KEY_SPEC_PROCESS_KEYRING = -2;
+export const KEY_SPEC_SESSION_KEYRING = -3;
+export const KEY_SPEC_USER_KEYRING = -4;
+export const KEY_SPEC_USER_SESSION_KEYRING = -5;
 export const AF_UNIX = 1;
 export const AF_UNSPEC = 0;
 export const AF_INET = 2;

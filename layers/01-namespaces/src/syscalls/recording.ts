@@ -23,6 +23,7 @@ const RETURNS_DESCRIPTOR: ReadonlySet<SyscallName> = new Set<SyscallName>([
   'socket',
   'eventfd2',
   'inotify_init1',
+  'landlock_create_ruleset',
 ]);
 const FIRST_MADE_UP_PID = 1000;
 

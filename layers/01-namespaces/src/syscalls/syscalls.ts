@@ -3,14 +3,14 @@
  * fail (SyscallError).
  *
  *   Caller ◁─ FileCalls ◁─ MountCalls ◁─ ProcessCalls ◁─ SocketCalls
- *          ◁─ CredentialCalls ◁─ SchedulingCalls ◁─ Syscalls
+ *          ◁─ CredentialCalls ◁─ SchedulingCalls ◁─ SecurityCalls ◁─ Syscalls
  *
  * The chain only divides the text into files by subject; what callers hold is a `Syscalls`.
  */
 import { localExecutor } from './local.ts';
-import { SchedulingCalls } from './scheduling-calls.ts';
+import { SecurityCalls } from './security-calls.ts';
 
-export class Syscalls extends SchedulingCalls {}
+export class Syscalls extends SecurityCalls {}
 
 let shared: Syscalls | undefined;
 
