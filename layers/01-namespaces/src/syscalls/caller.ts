@@ -12,7 +12,11 @@ export interface CallContext {
   path?: string | undefined;
 }
 
-const MAX_ATTEMPTS = 1000;
+/**
+ * A seccomp filter may answer EINTR for ever, and nothing tells that from a storm of signals but its
+ * length: so many attempts are some two seconds of filter, and hours of timers and children.
+ */
+const MAX_ATTEMPTS = 1_000_000;
 
 export class Caller {
   readonly executor: Executor;
@@ -86,7 +90,6 @@ export class Caller {
     for (let attempts = 1; ; attempts++) {
       const result = this.executor.invoke(name, args);
       // close(2) and the like must not be repeated: on Linux the descriptor is gone all the same.
-      // A seccomp filter may answer EINTR for ever.
       if (result !== -EINTR || name === 'close' || attempts === MAX_ATTEMPTS) return result;
     }
   }

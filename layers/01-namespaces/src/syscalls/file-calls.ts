@@ -268,7 +268,11 @@ export class FileCalls extends Caller {
     return this.call('ioctl', fd, request, arg);
   }
 
-  /** Waits until `fd` is ready or `timeoutMs` is over; returns the POLL* bits. @see poll(2) */
+  /**
+   * Waits until `fd` is ready or `timeoutMs` is over (below zero: for ever); returns the POLL* bits.
+   * Signals do not make it longer: the kernel leaves the rest of the time in the argument.
+   * @see poll(2), NOTES on the raw ppoll()
+   */
   poll(fd: number, events: number, timeoutMs: number): number {
     const bytes = new Uint8Array(8);
     const view = new DataView(bytes.buffer);
@@ -278,7 +282,14 @@ export class FileCalls extends Caller {
     const timeoutView = new DataView(timeout.buffer);
     timeoutView.setInt32(0, Math.floor(timeoutMs / 1000), true);
     timeoutView.setInt32(8, (timeoutMs % 1000) * 1e6, true);
-    const ready = this.call('ppoll', new Out(bytes), 1, timeoutMs < 0 ? null : timeout, null, 8);
+    const ready = this.call(
+      'ppoll',
+      new Out(bytes),
+      1,
+      timeoutMs < 0 ? null : new Out(timeout),
+      null,
+      8,
+    );
     return ready === 0 ? 0 : view.getInt16(6, true);
   }
 }

@@ -41,9 +41,10 @@ export class LocalExecutor implements Executor {
       return arg === undefined ? 0 : arena.place(arg);
     };
     const result = rawSyscall(number, word(0), word(1), word(2), word(3), word(4), word(5));
-    if (result === -1) return -lastErrno();
+    const returned = result === -1 ? -lastErrno() : result;
+    // After a failure too: ppoll(2), interrupted, says how much time is left.
     arena.collect();
-    return result;
+    return returned;
   }
 }
 

@@ -5,6 +5,7 @@
  * descriptor or a process get made-up numbers, so that what follows from them reads naturally; a
  * `respond` function may say otherwise (a test's way to play a kernel that refuses).
  */
+import { TIOCGPTPEER } from './constants.ts';
 import type { Executor, SyscallRecord } from './executor.ts';
 import type { Arg } from './memory.ts';
 import type { SyscallName } from './numbers.ts';
@@ -23,6 +24,7 @@ const RETURNS_DESCRIPTOR: ReadonlySet<SyscallName> = new Set<SyscallName>([
   'socket',
   'eventfd2',
   'inotify_init1',
+  'accept4',
   'landlock_create_ruleset',
 ]);
 const FIRST_MADE_UP_PID = 1000;
@@ -42,7 +44,7 @@ export class RecordingExecutor implements Executor {
   }
 
   invoke(name: SyscallName, args: readonly Arg[]): number {
-    const result = this.#respond?.(name, args) ?? this.#pretend(name);
+    const result = this.#respond?.(name, args) ?? this.#pretend(name, args);
     this.records.push({ name, args, result, startNs: 0, durationNs: 0 });
     return result;
   }
@@ -52,8 +54,9 @@ export class RecordingExecutor implements Executor {
     return this.records.map(({ name, args, result }) => formatCall(name, args, result));
   }
 
-  #pretend(name: SyscallName): number {
+  #pretend(name: SyscallName, args: readonly Arg[]): number {
     if (RETURNS_DESCRIPTOR.has(name)) return this.#nextDescriptor++;
+    if (name === 'ioctl' && args[1] === TIOCGPTPEER) return this.#nextDescriptor++;
     if (name === 'clone' || name === 'clone3') return this.#nextPid++;
     return 0;
   }

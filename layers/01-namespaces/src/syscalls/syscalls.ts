@@ -3,14 +3,15 @@
  * fail (SyscallError).
  *
  *   Caller ◁─ FileCalls ◁─ MountCalls ◁─ ProcessCalls ◁─ SocketCalls
- *          ◁─ CredentialCalls ◁─ SchedulingCalls ◁─ SecurityCalls ◁─ Syscalls
+ *          ◁─ CredentialCalls ◁─ SchedulingCalls ◁─ SecurityCalls ◁─ EventCalls
+ *          ◁─ Syscalls
  *
  * The chain only divides the text into files by subject; what callers hold is a `Syscalls`.
  */
+import { EventCalls } from './event-calls.ts';
 import { localExecutor } from './local.ts';
-import { SecurityCalls } from './security-calls.ts';
 
-export class Syscalls extends SecurityCalls {}
+export class Syscalls extends EventCalls {}
 
 let shared: Syscalls | undefined;
 
