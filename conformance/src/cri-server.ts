@@ -74,7 +74,8 @@ export async function startCriServer(): Promise<CriServer> {
   };
 }
 
-async function untilReady(child: ChildProcess, socket: string): Promise<void> {
+/** Waits until the server's socket accepts. @throws {Error} where it ends or takes too long */
+export async function untilReady(child: ChildProcess, socket: string): Promise<void> {
   const deadline = Date.now() + READY_WITHIN_MS;
   while (!(existsSync(socket) && (await accepts(socket)))) {
     if (child.exitCode !== null) throw new Error(`ended with exit code ${child.exitCode}`);
@@ -94,7 +95,8 @@ function accepts(path: string): Promise<boolean> {
   });
 }
 
-async function end(child: ChildProcess): Promise<void> {
+/** Ends a server we have started: asks, and kills it where that does not help. */
+export async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');

@@ -1,5 +1,6 @@
 /** What the conformance tests and the benchmarks share. */
 
+export { type ContainerdServer, startContainerd, whyNoContainerd } from './containerd-server.ts';
 export { type CriServer, startCriServer } from './cri-server.ts';
 export { CRICTL } from './crictl.ts';
 export { hasBusybox, type OneImageRegistry, serveOneImage } from './one-image-registry.ts';

@@ -35,7 +35,7 @@ const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip';
 export const BUSYBOX = '/bin/busybox';
 export const hasBusybox = existsSync(BUSYBOX);
 
-interface Blob {
+export interface Blob {
   readonly type: string;
   readonly digest: string;
   readonly bytes: Uint8Array;
@@ -79,8 +79,27 @@ export async function serveOneImage(): Promise<OneImageRegistry> {
   };
 }
 
+/** The same image as the files of an OCI layout: path and content. */
+export function imageLayoutFiles(options: {
+  annotations: Readonly<Record<string, string>>;
+  command: readonly string[];
+}): [string, Uint8Array | string][] {
+  const blobs = imageBlobs(options.command);
+  const { type, digest, bytes } = blobs.at(-1)!;
+  const { annotations } = options;
+  const manifests = [{ mediaType: type, digest, size: bytes.length, annotations }];
+  return [
+    ['oci-layout', JSON.stringify({ imageLayoutVersion: '1.0.0' })],
+    ['index.json', JSON.stringify({ schemaVersion: 2, manifests })],
+    ...blobs.map((blob): [string, Uint8Array] => [
+      `blobs/${blob.digest.replace(':', '/')}`,
+      blob.bytes,
+    ]),
+  ];
+}
+
 /** Layer, config and, last, the manifest. */
-function imageBlobs(): Blob[] {
+function imageBlobs(command: readonly string[] = ['/bin/sh']): Blob[] {
   const tar = rootFileSystem();
   const layer = blob(LAYER_TYPE, gzipSync(tar));
   const config = blob(
@@ -88,7 +107,7 @@ function imageBlobs(): Blob[] {
     json({
       architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
       os: 'linux',
-      config: { Env: ['PATH=/bin'], Cmd: ['/bin/sh'] },
+      config: { Env: ['PATH=/bin'], Cmd: command },
       rootfs: { type: 'layers', diff_ids: [digestOf(tar)] },
     }),
   );

@@ -23,7 +23,7 @@ export class PodLife implements Disposable {
   async live(): Promise<CallTimes> {
     const { runtime, images } = this.#client;
     const image = { image: this.#image };
-    this.#pulled ??= images.pullImage({ image });
+    this.#pulled ??= this.#pull(images);
     await this.#pulled;
 
     const name = `bench-${process.pid}-${this.#count++}`;
@@ -62,6 +62,12 @@ export class PodLife implements Disposable {
     await timed('StopPodSandbox', runtime.stopPodSandbox({ podSandboxId }, within));
     await timed('RemovePodSandbox', runtime.removePodSandbox({ podSandboxId }, within));
     return times;
+  }
+
+  async #pull(images: CriClient['images']): Promise<void> {
+    const image = { image: this.#image };
+    const { image: there } = await images.imageStatus({ image });
+    if (!there) await images.pullImage({ image });
   }
 
   [Symbol.dispose](): void {

@@ -1,13 +1,19 @@
 /**
  * Suite `cri`: the life of a pod with one container over gRPC, one at a time and eight at a time.
  *
- * Strata's server is started for it in a scratch directory; peers are running servers, given as
- * --endpoint NAME=unix:///path. All pull the same image from a registry on loopback.
+ * Strata's server is started for it in a scratch directory, and Debian's containerd with runc and the
+ * bridge plugin where they are installed; further peers are running servers, given as --endpoint
+ * NAME=unix:///path. All have the same image.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { serveOneImage, startCriServer } from '@strata/conformance';
+import {
+  serveOneImage,
+  startContainerd,
+  startCriServer,
+  whyNoContainerd,
+} from '@strata/conformance';
 import { type Contender, measurePaired, type Outcome } from '../paired.ts';
 import { type Case, compare } from '../report.ts';
 import { median } from '../statistics.ts';
@@ -15,7 +21,8 @@ import type { Options } from '../suites.ts';
 import { type CallTimes, PodLife } from './pod-life.ts';
 
 const SAMPLES = 20;
-const WARM_UP = 3;
+/** Enough for V8 to compile what runs often, as it is on a node that has run some pods. */
+const WARM_UP = 20;
 const AT_ONCE = 8;
 
 export async function pods({ endpoints, samples = SAMPLES, image }: Options): Promise<Case[]> {
@@ -25,11 +32,15 @@ export async function pods({ endpoints, samples = SAMPLES, image }: Options): Pr
   const scratch = cleanup.adopt(mkdtempSync(join(tmpdir(), 'strata-bench-cri-')), (path) =>
     rmSync(path, { recursive: true }),
   );
-  const contenders = Object.entries({ strata: server.endpoint, ...endpoints }).map(
+  const missing = whyNoContainerd();
+  const containerd = missing ? undefined : cleanup.use(await startContainerd(registry.image));
+  if (missing) console.error(`containerd is not measured: ${missing}`);
+  const peers = { ...(containerd && { containerd: containerd.endpoint }), ...endpoints };
+  const contenders = Object.entries({ strata: server.endpoint, ...peers }).map(
     ([name, endpoint]) => {
       const logs = join(scratch, name);
       mkdirSync(logs);
-      const its = name === 'strata' ? registry.image : (image ?? registry.image);
+      const its = name in endpoints ? (image ?? registry.image) : registry.image;
       return new Server(name, cleanup.use(new PodLife(endpoint, its, logs)));
     },
   );
