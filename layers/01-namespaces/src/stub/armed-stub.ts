@@ -38,8 +38,6 @@ export function startArmedStub(stub: ArmedStub): void {
   const mmap = syscallNumber('mmap')!;
   const munmap = syscallNumber('munmap')!;
   try {
-    const sync = sys.pidfdGetfd(pidfd, stub.syncFd);
-    descriptors.push(sync);
     const mailbox = sys.pidfdGetfd(pidfd, MAILBOX_FD);
     descriptors.push(mailbox);
     mapping = rawSyscall(mmap, 0, MAILBOX_BYTES, 3, 1, mailbox, 0);
@@ -50,11 +48,25 @@ export function startArmedStub(stub: ArmedStub): void {
         hint: 'its creation was interrupted: delete the container and create it again',
       });
     }
-    part.post();
-    awaitExec(part, { sync, stub });
+    startPart(part, stub);
   } finally {
     if (mapping !== -1) rawSyscall(munmap, mapping, MAILBOX_BYTES, 0, 0, 0, 0);
     for (const fd of descriptors) sys.close(fd);
+  }
+}
+
+/** As `startArmedStub`, for who holds the stub's part of the mailbox. */
+export function startPart(part: MailboxPart, stub: ArmedStub): void {
+  const sys = localSyscalls();
+  const pidfd = sys.pidfdOpen(stub.pid);
+  let sync: number | undefined;
+  try {
+    sync = sys.pidfdGetfd(pidfd, stub.syncFd);
+    part.post();
+    awaitExec(part, { sync, stub });
+  } finally {
+    sys.close(pidfd);
+    if (sync !== undefined) sys.close(sync);
   }
 }
 

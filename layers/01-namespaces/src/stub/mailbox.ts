@@ -11,7 +11,6 @@ import {
   OPERATIONS_AT,
   type Part,
   STATE_DONE,
-  STATE_IDLE,
   STATE_REQUEST,
 } from './mailbox-layout.ts';
 
@@ -53,7 +52,7 @@ export class MailboxPart {
   readonly #size: number;
   #words: Int32Array;
   #bytes: Uint8Array;
-  readonly #wait = timespec(LIVENESS_MS);
+  readonly #patience = timespec(LIVENESS_MS);
   #arena: Arena;
   #arenaStart = 0;
 
@@ -162,7 +161,7 @@ export class MailboxPart {
   await(isAlive: () => boolean): boolean {
     for (let look = 0; look < SPIN_LOOKS; look++) if (this.done) return true;
     for (;;) {
-      rawSyscall(FUTEX, this.#address, FUTEX_WAIT, STATE_REQUEST, this.#wait.address, 0, 0);
+      rawSyscall(FUTEX, this.#address, FUTEX_WAIT, STATE_REQUEST, this.#patience, 0, 0);
       if (this.done) return true;
       // The stub may finish between the look and its end, so look once more after it is dead.
       if (!isAlive()) return this.done;
@@ -189,7 +188,7 @@ export class MailboxPart {
   awaitAddress(isAlive: () => boolean): boolean {
     for (let look = 0; look < SPIN_LOOKS; look++) if (this.#remoteAddress() !== 0) return true;
     while (this.#remoteAddress() === 0) {
-      rawSyscall(FUTEX, this.#address, FUTEX_WAIT, STATE_IDLE, this.#wait.briefly, 0, 0);
+      rawSyscall(FUTEX, this.#address + HEADER.address, FUTEX_WAIT, 0, this.#patience, 0, 0);
       if (!isAlive()) return this.#remoteAddress() !== 0;
     }
     return true;
@@ -214,24 +213,15 @@ export class MailboxPart {
   }
 }
 
-/** Two timespecs in memory of their own: for a liveness check, and for the start of a stub. */
-function timespec(milliseconds: number): { address: number; briefly: number } {
-  timespecs ??= new TimespecPage(milliseconds);
-  return timespecs;
-}
+let timespecAddress: number | undefined;
 
-let timespecs: TimespecPage | undefined;
-
-class TimespecPage {
-  readonly address: number;
-  readonly briefly: number;
-  constructor(milliseconds: number) {
+/** The address of a timespec in memory of its own; all waits are of one length. */
+function timespec(milliseconds: number): number {
+  if (timespecAddress === undefined) {
     const page = rawSyscall(syscallNumber('mmap')!, 0, 4096, 3, 0x22, -1, 0);
     if (page === -1) throw new Error('mmap of one page failed');
-    const view = new DataView(memoryAt(page, 4096).buffer);
-    view.setUint32(8, milliseconds * 1e6, true);
-    view.setUint32(24, 50_000, true);
-    this.address = page;
-    this.briefly = page + 16;
+    new DataView(memoryAt(page, 4096).buffer).setUint32(8, milliseconds * 1e6, true);
+    timespecAddress = page;
   }
+  return timespecAddress;
 }

@@ -59,6 +59,7 @@ export function stubElf(architecture: Architecture = hostArchitecture()): Uint8A
   const code = assemblerFor(architecture);
   const futex = syscallNumber('futex', architecture)!;
   mapMailbox(code, architecture);
+  announce(code, futex);
   waitForRequest(code, futex);
   executeOperations(code);
   reportDone(code, futex);
@@ -76,7 +77,17 @@ function mapMailbox(code: Assembler, architecture: Architecture): void {
   code.syscall();
   code.move('base', 'result');
   code.move('half', 'base');
+}
+
+/** Says where the part is, to a caller who may be waiting for that. */
+function announce(code: Assembler, futex: number): void {
+  code.label('announce');
   code.store64('half', HEADER.address, 'half');
+  code.addConstant('a0', 'half', HEADER.address);
+  code.set('a1', FUTEX_WAKE);
+  code.set('a2', 1);
+  code.set('nr', futex);
+  code.syscall();
 }
 
 function waitForRequest(code: Assembler, futex: number): void {
@@ -116,8 +127,7 @@ function executeOperations(code: Assembler): void {
   code.jumpIfZero('child', 'parent');
   code.move('half', 'base'); // the child of a clone: serve the part that the operation named
   code.add('half', 'child');
-  code.store64('half', HEADER.address, 'half');
-  code.jump('serve');
+  code.jump('announce');
   code.label('parent');
   code.store64('op', OPERATION.result, 'result');
   code.move('t1', 'result');

@@ -27,6 +27,7 @@ import { syscallNumber } from '../syscalls/numbers.ts';
 import { type ChildStatus, type CloneOptions, cloneArguments } from '../syscalls/process-calls.ts';
 import { SIGKILL } from '../syscalls/signals.ts';
 import { localSyscalls, Syscalls } from '../syscalls/syscalls.ts';
+import { type ArmedStub, startPart } from './armed-stub.ts';
 import { MailboxPart, type Operation } from './mailbox.ts';
 import { CHILD_PART, FIRST_PART, MAILBOX_BYTES, MAILBOX_FD, type Part } from './mailbox-layout.ts';
 import { spawnStub } from './spawn.ts';
@@ -191,6 +192,15 @@ export class Stub implements Disposable {
   /** Starts the prepared program and does not wait for it. */
   run(): void {
     this.#executor.part.post();
+  }
+
+  /**
+   * Starts the prepared program, which ends in an execve, and waits until that is done.
+   * @param program as for `startArmedStub`, which does it from other processes
+   * @throws {SyscallError} of the call that failed, execve included
+   */
+  start(program: Omit<ArmedStub, 'pid'>): void {
+    startPart(this.#executor.part, { ...program, pid: this.pid });
   }
 
   /** Executes operations as one program, waiting for its end; returns their raw results. */

@@ -118,11 +118,12 @@ const run: Verb = {
     const spec = specOf(options.bundle);
     const detach = call.flag('detach');
     if (detach) requireConsoleSocket(call, spec.process?.terminal ?? false);
-    const container = runtime.create({ ...options, spec });
-    writePidFile(call, container.pid);
+    const { state, held } = runtime.createHeld({ ...options, spec });
+    using container = held;
+    writePidFile(call, state.pid);
     try {
-      if (!detach) return await runForeground(container, () => runtime.start(options.id));
-      runtime.start(options.id);
+      if (!detach) return await runForeground({ ...held, ...state }, () => container.start());
+      container.start();
       return 0;
     } catch (error) {
       runtime.delete(options.id, { force: true });

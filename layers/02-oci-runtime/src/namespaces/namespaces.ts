@@ -76,16 +76,19 @@ export function join(
   namespace: { type: NamespaceType; path: string; field: string },
 ): void {
   const { type, path, field } = namespace;
-  try {
-    const fd = sys.openat2(path, { flags: O_RDONLY });
-    sys.setns(fd, NAMESPACES[type].flag);
-    sys.close(fd);
-    sys.flush();
-  } catch (cause) {
+  const refused = (cause: Error): never => {
     const errno = errnoOf(cause);
-    const message = `${field}: cannot join the ${type} namespace ${path}: ${(cause as Error).message}`;
+    const message = `${field}: cannot join the ${type} namespace ${path}: ${cause.message}`;
     throw new StrataError('NAMESPACE', message, { field, path, errno, cause });
-  }
+  };
+  const fd = sys.openat2Later(
+    path,
+    { flags: O_RDONLY },
+    { recover: (errno) => refused(sys.failure('openat2', errno, [path])) },
+  );
+  const args = [fd, NAMESPACES[type].flag];
+  sys.later('setns', args, { recover: (errno) => refused(sys.failure('setns', errno, args)) });
+  sys.close(fd);
 }
 
 const line = ({ containerID, hostID, size }: LinuxIDMapping): string =>

@@ -7,8 +7,8 @@
  *
  * @see runtime-spec config.md#mounts, fsopen(2), open_tree(2)
  */
+import { statSync } from 'node:fs';
 import {
-  AT_EMPTY_PATH,
   AT_FDCWD,
   AT_RECURSIVE,
   type Descriptor,
@@ -18,8 +18,6 @@ import {
   O_PATH,
   OPEN_TREE_CLONE,
   parseMountOptions,
-  S_IFDIR,
-  S_IFMT,
   StrataError,
   type Syscalls,
 } from '@strata/namespaces';
@@ -103,8 +101,21 @@ function bind(context: MountContext, mount: Mount, options: MountOptions): void 
   if (options.attrSet !== 0 || options.attrClear !== 0) {
     sys.mountSetattr(fd, { set: options.attrSet, clear: options.attrClear });
   }
-  const isDirectory = (sys.statx(fd, '', AT_EMPTY_PATH).mode & S_IFMT) === S_IFDIR;
+  const isDirectory = isHostDirectory(path);
   place(context, fd, { destination: mount.destination, isDirectory, options });
+}
+
+/**
+ * Whether a bind's source is a directory, so that its destination has to be one. Asked in this
+ * process, which sees what the init sees. Where the source is not there, or another one by the time it
+ * is mounted, the kernel says so.
+ */
+function isHostDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 /** Opens the destination inside the rootfs, creating it where it is missing, and mounts on it. */

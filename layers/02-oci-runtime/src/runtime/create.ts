@@ -5,7 +5,7 @@
  * the rest.
  */
 import { closeSync, statSync } from 'node:fs';
-import { localSyscalls, type Operation, StrataError } from '@strata/namespaces';
+import { localSyscalls, type Operation, StrataError, type Stub } from '@strata/namespaces';
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec } from '../config/spec.ts';
 import { hasNew, namespacesOf } from '../namespaces/namespaces.ts';
@@ -35,6 +35,8 @@ export interface CreateOptions {
   pidFile?: string;
   /** Join a new session keyring; default true. */
   newKeyring?: boolean;
+  /** The caller will start it at once: `Created.init` is left for that. */
+  hold?: boolean;
   /** For tests: called after each step. */
   afterStep?: (name: string) => void;
 }
@@ -43,6 +45,8 @@ export interface Created {
   record: ContainerRecord;
   /** Our descriptor of the PTY's master, where nobody else was given it; the caller closes it. */
   consoleMaster?: number;
+  /** With `hold`: the armed init; the caller starts it, or not, and detaches. */
+  init?: Stub;
 }
 
 export function createContainer(store: StateStore, options: CreateOptions): Created {
@@ -70,7 +74,13 @@ export function createContainer(store: StateStore, options: CreateOptions): Crea
     settle(creation);
     const master = handOverConsole(creation, options.consoleSocket);
     complete(store, { creation, record, program });
-    return { record, ...(master !== undefined && { consoleMaster: master }) };
+    const { init } = creation;
+    if (!options.hold) init!.detach();
+    return {
+      record,
+      ...(master !== undefined && { consoleMaster: master }),
+      ...(options.hold && { init: init! }),
+    };
   } catch (error) {
     undo(creation);
     if (reserved) store.remove(id);
@@ -143,7 +153,6 @@ function complete(store: StateStore, made: Made): void {
   init!.prepare(program);
   if (keeper) startKeeping(launcher!, { init: init!, master: creation.consoleMaster });
   else launcher!.exit();
-  init!.detach();
 }
 
 function undo(creation: Creation): void {

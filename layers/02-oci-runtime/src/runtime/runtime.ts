@@ -46,6 +46,14 @@ export interface RuntimeState extends OciState {
   cgroups: Record<string, string>;
 }
 
+/** A created container whose init is at hand. */
+export interface HeldContainer extends Disposable {
+  /** Our descriptor of the PTY's master, where nobody else was given it; the caller closes it. */
+  readonly consoleMaster?: number;
+  /** Lets the program run, once. @throws {SyscallError} where execve fails */
+  start(): void;
+}
+
 export class Runtime {
   readonly #store: StateStore;
 
@@ -63,6 +71,31 @@ export class Runtime {
       const { record, consoleMaster } = createContainer(this.#store, options);
       const state = describe(record, 'created');
       return consoleMaster === undefined ? state : { ...state, consoleMaster };
+    });
+  }
+
+  /**
+   * As `create`, for a caller who starts the container at once. That takes less then: nothing of the
+   * init has to be looked up again.
+   *
+   * @returns the state, and what starts the container; it has to be disposed of, started or not
+   */
+  createHeld(options: CreateOptions): { state: RuntimeState; held: HeldContainer } {
+    return span('oci.create', { 'container.id': options.id }, () => {
+      const { record, init, consoleMaster } = createContainer(this.#store, {
+        ...options,
+        hold: true,
+      });
+      const begin = (): void => {
+        init!.start({ syncFd: record.syncFd!, calls: record.finalCalls as SyscallName[] });
+        this.#runLateHooks(record, 'poststart', 'running');
+      };
+      const held: HeldContainer = {
+        ...(consoleMaster !== undefined && { consoleMaster }),
+        start: () => span('oci.start', { 'container.id': options.id }, begin),
+        [Symbol.dispose]: () => init!.detach(),
+      };
+      return { state: describe(record, 'created'), held };
     });
   }
 

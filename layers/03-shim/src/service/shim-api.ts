@@ -13,6 +13,8 @@ export interface CreateContainer {
   log?: { path: string; format: 'cri' | 'none' };
   /** The config's process.terminal. */
   terminal?: boolean;
+  /** Starts it too; where that fails, nothing is left of it. */
+  start?: boolean;
   /** The caller's own FIFOs or file:// URIs instead of a log. */
   stdio?: StdioPaths;
 }
@@ -55,7 +57,7 @@ export interface ShimEvent {
 }
 
 export interface ShimApi {
-  /** Makes a container that waits for `start`. @throws {StrataError} ALREADY_EXISTS, INVALID_* */
+  /** Makes a container that waits for `start`, unless it is to be started here. @throws {StrataError} ALREADY_EXISTS, INVALID_* */
   create(options: CreateContainer): Promise<{ pid: number }>;
   start(id: string): Promise<void>;
   /** @param all every process of the container, not its init alone */

@@ -85,13 +85,18 @@ export class ShimClient implements ShimApi, Disposable {
   }
 
   async create(options: CreateContainer): Promise<{ pid: number }> {
-    const { id, bundle, terminal, log, stdio } = options;
-    if (stdio) return this.#call(Task.Create, { id, bundle, ...stdio });
+    const { id, bundle, terminal, log, stdio, start } = options;
+    if (stdio) {
+      const created = await this.#call(Task.Create, { id, bundle, ...stdio });
+      if (start) await this.start(id);
+      return created;
+    }
     return this.#call(ShimCalls.Create, {
       id,
       bundle,
       ...(terminal !== undefined && { terminal }),
       ...(log && { logPath: log.path, logFormat: log.format }),
+      ...(start && { start }),
     });
   }
 

@@ -10,6 +10,7 @@ export const CreateRequest = message({
   terminal: [3, 'bool'],
   logPath: [4, 'string'],
   logFormat: [5, 'string'],
+  start: [6, 'bool'],
 });
 export const CreateResponse = message({ pid: [1, 'uint32'] });
 export const ContainerRequest = message({ id: [1, 'string'] });

@@ -21,13 +21,14 @@ function shimMethods(shim: Shim): Services[string] {
   const { Create, State, List, Wait, Delete, ReopenLog, Exec, Subscribe } = ShimCalls;
   return {
     Create: unary(Create.request, Create.response, (request) => {
-      const { id, bundle, terminal, logPath, logFormat } = request;
-      if (logPath === '') return shim.create({ id, bundle, terminal });
+      const { id, bundle, terminal, logPath, logFormat, start } = request;
+      if (logPath === '') return shim.create({ id, bundle, terminal, start });
       if (logFormat !== 'cri' && logFormat !== 'none') {
         const message = `unknown log format ${JSON.stringify(logFormat)}`;
         throw new StrataError('INVALID_ARGUMENT', message, { field: 'log_format' });
       }
-      return shim.create({ id, bundle, terminal, log: { path: logPath, format: logFormat } });
+      const log = { path: logPath, format: logFormat } as const;
+      return shim.create({ id, bundle, terminal, log, start });
     }),
     State: unary(State.request, State.response, async ({ id }) =>
       stateMessage(await shim.state(id)),

@@ -104,7 +104,7 @@ export class Shim implements ShimApi, Disposable {
   }
 
   async create(options: CreateContainer): Promise<{ pid: number }> {
-    const { id, bundle, log, terminal = false, stdio } = options;
+    const { id, bundle, log, terminal = false, stdio, start = false } = options;
     validateId(id);
     const record: ContainerRecord = {
       id,
@@ -116,21 +116,20 @@ export class Shim implements ShimApi, Disposable {
     };
     this.#store.reserve(record);
     try {
-      const container = this.#create(record);
-      this.#emit({ kind: 'create', id, pid: container.pid });
-      return { pid: container.pid };
+      const { pid } = this.#create(record, start);
+      return { pid };
     } catch (error) {
       this.#store.remove(id);
       throw error;
     }
   }
 
-  #create(record: ContainerRecord): Container {
+  #create(record: ContainerRecord, start: boolean): Container {
     const { id, bundle, terminal, logPath } = record;
     const stdio = openStdio({ log: logPath !== undefined, terminal, paths: record.stdio });
-    let created: ReturnType<Runtime['create']>;
+    let created: ReturnType<Runtime['createHeld']>;
     try {
-      created = this.#runtime.create({
+      created = this.#runtime.createHeld({
         id,
         bundle,
         stdio: stdio.container,
@@ -140,19 +139,34 @@ export class Shim implements ShimApi, Disposable {
       stdio.abandon();
       throw error;
     }
-    const sources = stdio.handedOver(created.consoleMaster);
+    using held = created.held;
+    const { state } = created;
+    const sources = stdio.handedOver(held.consoleMaster);
     try {
-      record.init = { pid: created.pid, startTime: created.startTime };
-      record.keeper = { pid: created.keeperPid!, startTime: created.keeperStartTime! };
-      record.cgroups = created.cgroups;
+      record.init = { pid: state.pid, startTime: state.startTime };
+      record.keeper = { pid: state.keeperPid!, startTime: state.keeperStartTime! };
+      record.cgroups = state.cgroups;
       record.phase = 'created';
       const log = this.#openLog(record, sources);
       this.#store.write(record);
-      return this.#adopt(record, { status: 'created', keeper: Keeper.open(record.keeper), log });
+      const keeper = Keeper.open(record.keeper);
+      const container = this.#adopt(record, { status: 'created', keeper, log });
+      this.#emit({ kind: 'create', id, pid: container.pid });
+      // Only now: whatever becomes of this shim, the next one knows the container.
+      if (start) this.#start(container, () => held.start());
+      return container;
     } catch (error) {
+      this.#containers.get(id)?.[Symbol.dispose]();
+      this.#containers.delete(id);
       this.#runtime.delete(id, { force: true });
       throw error;
     }
+  }
+
+  #start(container: Container, begin: () => void): void {
+    begin();
+    container.started();
+    this.#emit({ kind: 'start', id: container.id, pid: container.pid });
   }
 
   #openLog(record: ContainerRecord, sources: Sources): ContainerLog | undefined {
@@ -172,9 +186,7 @@ export class Shim implements ShimApi, Disposable {
 
   async start(id: string): Promise<void> {
     const container = this.#find(id);
-    this.#runtime.start(id);
-    container.started();
-    this.#emit({ kind: 'start', id, pid: container.pid });
+    this.#start(container, () => this.#runtime.start(id));
   }
 
   async kill(id: string, signal: number, all = false): Promise<void> {

@@ -109,10 +109,11 @@ export class ContainerTable {
     this.#database.run('UPDATE containers SET pid = ? WHERE id = ?', pid, id);
   }
 
-  started(id: string, atNs: bigint = nowNs()): void {
+  started(id: string, start: { pid: number; startedAt: bigint }): void {
     this.#database.run(
-      `UPDATE containers SET phase = 'running', started_at = ? WHERE id = ? AND phase = 'starting'`,
-      String(atNs),
+      `UPDATE containers SET phase = 'running', started_at = ?, pid = ? WHERE id = ? AND phase = 'starting'`,
+      String(start.startedAt),
+      start.pid,
       id,
     );
   }

@@ -123,18 +123,24 @@ export class Containers implements ContainersApi {
     const shim = await this.#context.shim();
     try {
       mkdirSync(dirname(row.log_path), { recursive: true, mode: 0o755 });
+      // A pod's container needs nothing more between its creation and its start.
+      const startsAtOnce = !hasOwnAddress(row, config);
+      // Taken before: a short program has ended when the shim answers.
+      let startedAt = nowNs();
       const { pid } = await shim.create({
         id,
         bundle: this.#directory(id),
         log: { path: row.log_path, format: 'cri' },
         terminal: config.terminal ?? false,
+        start: startsAtOnce,
       });
-      this.#table.setPid(id, pid);
-      if (hasOwnAddress(row, config)) await this.#attachNetwork(id, config, pid);
-      // Taken before: a short program has ended when `start` returns.
-      const startedAt = nowNs();
-      await shim.start(id);
-      this.#table.started(id, startedAt);
+      if (!startsAtOnce) {
+        this.#table.setPid(id, pid);
+        await this.#attachNetwork(id, config, pid);
+        startedAt = nowNs();
+        await shim.start(id);
+      }
+      this.#table.started(id, { pid, startedAt });
     } catch (error) {
       await shim.delete(id, { force: true }).catch(ignoreMissing);
       await this.#detachNetwork(row);
@@ -300,7 +306,7 @@ export class Containers implements ContainersApi {
       const shim = await this.#context.shim();
       const state = await shim.state(row.id).catch((error) => missing(error));
       if (state?.status === 'running') {
-        this.#table.started(row.id);
+        this.#table.started(row.id, { pid: state.pid, startedAt: nowNs() });
         return;
       }
       await this.#harvest(row, state?.exit);

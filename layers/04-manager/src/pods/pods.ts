@@ -121,8 +121,7 @@ export class Pods implements PodsApi {
     });
     writeFileSync(`${directory}/config.json`, JSON.stringify(spec), { mode: 0o600 });
     const shim = await this.#context.shim();
-    const { pid } = await shim.create({ id, bundle: directory });
-    await shim.start(id);
+    const { pid } = await shim.create({ id, bundle: directory, start: true });
     const ips = network === 'pod' ? await this.#attach(id, pid) : [];
     writeEtcFiles(directory, { hostname, ips, dns: config.dns });
     this.#context.database.run(
