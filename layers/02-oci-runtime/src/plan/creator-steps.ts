@@ -62,6 +62,7 @@ export const startLauncher: Step = {
       if (exitFd !== undefined) closeSync(exitFd);
     }
     const { sys } = creation.launcher;
+    sys.deferring = true;
     sys.setParentDeathSignal(SIGKILL);
     const pid = joined(spec).find(({ type }) => type === 'pid');
     // Joining a PID namespace concerns the children that are made afterwards.
@@ -90,6 +91,7 @@ export const createNamespaces: Step = {
     delete creation.pendingInit;
     creation.init = pendingInit!();
     const { sys } = creation.init;
+    sys.deferring = true;
     sys.setParentDeathSignal(SIGKILL);
     // At once: until then nobody would end it if we were killed.
     sys.flush();

@@ -150,6 +150,7 @@ function joinContainer(record: ContainerRecord): Step {
         if (exitFd !== undefined) closeSync(exitFd);
       }
       const { sys } = creation.launcher;
+      sys.deferring = true;
       sys.setParentDeathSignal(SIGKILL);
       sys.setDumpable(false);
       creation.taskFds = openTaskFiles(sys, record.cgroups);
@@ -180,6 +181,7 @@ function cloneInside(record: ContainerRecord): Step {
       const { launcher, keeper, taskFds } = creation;
       creation.init = launcher!.clone({ flags: keeper ? 0 : CLONE_PARENT });
       const { sys } = creation.init;
+      sys.deferring = true;
       sys.setParentDeathSignal(SIGKILL);
       if (Object.keys(record.cgroups).length > 0) {
         const cgroup = Cgroup.open(record.cgroups);
