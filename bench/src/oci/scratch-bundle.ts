@@ -29,8 +29,12 @@ const MIB = 2 ** 20;
 /** @see statfs(2) */
 const TMPFS_MAGIC = 0x01021994;
 
+const MEMORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
 export class ScratchBundle implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'strata-bench-'));
+  /** In memory, as /run is, where runtimes have their state. */
+  readonly #state = mkdtempSync(join(MEMORY, 'strata-bench-'));
   readonly #cgroup: string;
 
   /**
@@ -51,7 +55,7 @@ export class ScratchBundle implements Disposable {
 
   /** A directory for the state of one runtime. */
   stateOf(runtime: string): string {
-    return join(this.directory, `state-${runtime}`);
+    return join(this.#state, runtime);
   }
 
   #writeConfig(args: readonly string[]): void {
@@ -74,7 +78,9 @@ export class ScratchBundle implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.directory, { recursive: true, force: true });
+    for (const path of [this.directory, this.#state]) {
+      rmSync(path, { recursive: true, force: true });
+    }
     for (const hierarchy of ['', ...readdirSync(CGROUPS)]) {
       removeCgroup(join(CGROUPS, hierarchy, this.#cgroup));
     }

@@ -36,8 +36,34 @@ export interface Bundle {
  */
 export function readBundle(bundleDir: string, spec?: Spec): Bundle {
   const bundle = resolve(bundleDir);
-  const valid = spec ? validateSpec(spec) : parseSpec(readConfig(join(bundle, 'config.json')));
+  const valid = spec ? validateSpec(spec) : specOf(readConfig(join(bundle, 'config.json')));
   return { spec: valid, bundle, rootfs: findRootfs(bundle, valid.root!.path) };
+}
+
+/**
+ * The specs of the last few texts, frozen. A container's config.json is read by create, by every exec
+ * (a probe has one each few seconds), and where it has late hooks by start and delete.
+ */
+const recent = new Map<string, Spec>();
+const RECENT_SPECS = 8;
+const RECENT_TEXT_LENGTH = 128 << 10;
+
+function specOf(text: string): Spec {
+  const known = recent.get(text);
+  if (known) return known;
+  const spec = parseSpec(text);
+  if (text.length > RECENT_TEXT_LENGTH) return spec;
+  if (recent.size >= RECENT_SPECS) recent.delete(recent.keys().next().value!);
+  recent.set(text, freeze(spec));
+  return spec;
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const member of Object.values(value)) freeze(member);
+  }
+  return value;
 }
 
 /** @throws {StrataError} INVALID_CONFIG where it is not a readable regular file of bounded size */

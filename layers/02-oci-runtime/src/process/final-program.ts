@@ -63,7 +63,18 @@ function seccompOperation(seccomp: LinuxSeccomp): Operation {
 const cache = new Map<string, ReturnType<typeof compileSeccomp>>();
 const CACHE_ENTRIES = 16;
 
+/** A frozen profile is the same one as long as it is the same object. */
+const cacheOfFrozen = new WeakMap<LinuxSeccomp, ReturnType<typeof compileSeccomp>>();
+
 function compiled(seccomp: LinuxSeccomp): ReturnType<typeof compileSeccomp> {
+  const known = cacheOfFrozen.get(seccomp);
+  if (known) return known;
+  const program = compiledByText(seccomp);
+  if (Object.isFrozen(seccomp)) cacheOfFrozen.set(seccomp, program);
+  return program;
+}
+
+function compiledByText(seccomp: LinuxSeccomp): ReturnType<typeof compileSeccomp> {
   // 64-bit operands are bigints, which JSON has not.
   const key = JSON.stringify(seccomp, (_, value) =>
     typeof value === 'bigint' ? `${value}n` : value,
