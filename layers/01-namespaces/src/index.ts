@@ -59,6 +59,8 @@ export { compileSeccomp, type SeccompFilter } from './seccomp/compile.ts';
 export { type DefaultSeccompProfile, defaultSeccompProfile } from './seccomp/default-profile.ts';
 export { disassembleSeccomp } from './seccomp/disassemble.ts';
 export { interpretSeccomp, type SeccompData, type Verdict } from './seccomp/interpret.ts';
+export * from './seccomp/kernel-support.ts';
+export { parseSeccompProfile } from './seccomp/parse-profile.ts';
 export type * from './seccomp/profile.ts';
 export * from './security-modules/labels.ts';
 export * from './security-modules/security-modules.ts';

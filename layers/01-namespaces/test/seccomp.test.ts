@@ -3,13 +3,22 @@ import { existsSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ENOSYS, EPERM } from '../src/errors/errno.ts';
+import { StubDiedError } from '../src/errors/syscall-error.ts';
+import {
+  SECCOMP_RET_ERRNO,
+  SECCOMP_RET_KILL_PROCESS,
+  SECCOMP_RET_KILL_THREAD,
+  SECCOMP_RET_TRACE,
+  SECCOMP_RET_TRAP,
+} from '../src/seccomp/actions.ts';
 import { MACHINES } from '../src/seccomp/architectures.ts';
 import { compileSeccomp } from '../src/seccomp/compile.ts';
 import { defaultSeccompProfile } from '../src/seccomp/default-profile.ts';
 import { interpretSeccomp } from '../src/seccomp/interpret.ts';
+import { naiveVerdict } from '../src/seccomp/naive-verdict.ts';
 import type { SeccompProfile } from '../src/seccomp/profile.ts';
 import { Stub } from '../src/stub/stub.ts';
-import { SECCOMP_SET_MODE_FILTER, WEXITED } from '../src/syscalls/constants.ts';
+import { SECCOMP_SET_MODE_FILTER, WEXITED, WNOWAIT } from '../src/syscalls/constants.ts';
 import { stringVector } from '../src/syscalls/memory.ts';
 import { hostArchitecture, type SyscallName, syscallNumber } from '../src/syscalls/numbers.ts';
 import { socketFilterProgram } from '../src/syscalls/process-calls.ts';
@@ -17,6 +26,8 @@ import { localSyscalls } from '../src/syscalls/syscalls.ts';
 
 const BUSYBOX = '/bin/busybox';
 const [own] = MACHINES[hostArchitecture()];
+
+const SIGSYS = 31;
 
 /** A stub under a filter; the stub itself needs futex, and exit_group at its end. */
 function confined(profile: SeccompProfile): { stub: Stub; program: Uint8Array } {
@@ -36,20 +47,34 @@ const value = fc.oneof(
 const operator = fc.constantFrom('NE', 'LT', 'LE', 'EQ', 'GE', 'GT', 'MASKED_EQ');
 /** Not EINTR, for which a call is repeated. */
 const anErrno = fc.integer({ min: 100, max: 4095 });
-const rule = fc.record({
-  names: fc.subarray([...HARMLESS], { minLength: 1 }),
-  action: fc.constantFrom('SCMP_ACT_ERRNO', 'SCMP_ACT_ALLOW', 'SCMP_ACT_LOG'),
-  errnoRet: anErrno,
-  args: fc.array(
-    fc.record({
-      index: fc.integer({ min: 0, max: 5 }),
-      value,
-      valueTwo: value,
-      op: operator.map((name) => `SCMP_CMP_${name}`),
-    }),
-    { maxLength: 3 },
-  ),
+const action = fc.oneof(
+  { weight: 3, arbitrary: anErrno.map((errnoRet) => ({ action: 'SCMP_ACT_ERRNO', errnoRet })) },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom('ALLOW', 'LOG').map((name) => ({ action: `SCMP_ACT_${name}` })),
+  },
+  // Without a tracer, TRACE is ENOSYS; without a listener, so is NOTIFY.
+  { weight: 1, arbitrary: anErrno.map((errnoRet) => ({ action: 'SCMP_ACT_TRACE', errnoRet })) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom('KILL', 'KILL_THREAD', 'KILL_PROCESS', 'TRAP')
+      .map((name) => ({ action: `SCMP_ACT_${name}` })),
+  },
+);
+const condition = fc.record({
+  index: fc.integer({ min: 0, max: 5 }),
+  value,
+  valueTwo: value,
+  op: operator.map((name) => `SCMP_CMP_${name}`),
 });
+const rule = fc
+  .record({
+    names: fc.subarray([...HARMLESS], { minLength: 1 }),
+    said: action,
+    args: fc.array(condition, { maxLength: 3 }),
+  })
+  .map(({ said, ...rest }) => ({ ...rest, ...said }));
 const profile = fc.record({
   defaultAction: fc.constant('SCMP_ACT_ERRNO'),
   defaultErrnoRet: anErrno,
@@ -63,26 +88,44 @@ const calls = fc.array(
   { minLength: 10, maxLength: 20 },
 );
 
-test('the kernel decides as the interpreter', () => {
+/** What comes of a call: its errno, that it was done, or the signal that it was the end of. */
+function outcomeInKernel(stub: Stub, name: SyscallName, args: readonly number[]): string {
+  try {
+    const result = stub.sys.attempt(name, ...args);
+    return result < 0 ? `errno ${-result}` : 'done';
+  } catch (error) {
+    if (!(error instanceof StubDiedError)) throw error;
+    return `killed by ${localSyscalls().waitid(stub.pid, WEXITED | WNOWAIT)!.status}`;
+  }
+}
+
+/** What is to come of it, by what the profile says. */
+function outcomeWanted(verdict: number): string {
+  const [action, data] = [verdict >>> 16, verdict & 0xffff];
+  if (action === SECCOMP_RET_ERRNO >>> 16) return `errno ${data}`;
+  if (action === SECCOMP_RET_TRACE >>> 16) return `errno ${ENOSYS}`;
+  const ends = [SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_KILL_THREAD, SECCOMP_RET_TRAP];
+  return ends.some((end) => end >>> 16 === action) ? `killed by ${SIGSYS}` : 'done';
+}
+
+test('the kernel does what the profile says, and so does the interpreter', () => {
   fc.assert(
     fc.property(profile, calls, (some, tried) => {
       const needed = { names: ['futex', 'exit_group'], action: 'SCMP_ACT_ALLOW' };
-      const { stub, program } = confined({ ...some, syscalls: [needed, ...some.syscalls] });
+      const whole = { ...some, syscalls: [needed, ...some.syscalls] };
+      const { stub, program } = confined(whole);
       using _ = stub;
       for (const { name, args } of tried) {
-        const nr = syscallNumber(name)!;
-        const data = { nr, arch: own!.auditArch, args: args.map(BigInt) };
-        const wanted = interpretSeccomp(program, data).value;
-        const result = stub.sys.attempt(name, ...args);
-        const found = result < 0 ? 0x50000 - result : 'done';
-        expect({ name, args, found }).toEqual({
-          name,
-          args,
-          found: wanted >>> 16 === 5 ? wanted : 'done',
-        });
+        const data = { nr: syscallNumber(name)!, arch: own!.auditArch, args: args.map(BigInt) };
+        const verdict = naiveVerdict(whole, hostArchitecture(), data);
+        const wanted = { name, args, verdict, outcome: outcomeWanted(verdict) };
+        const interpreted = interpretSeccomp(program, data).value;
+        const outcome = outcomeInKernel(stub, name, args);
+        expect({ name, args, verdict: interpreted, outcome }).toEqual(wanted);
+        if (outcome.startsWith('killed')) return;
       }
     }),
-    { numRuns: 40 },
+    { numRuns: 80 },
   );
 });
 

@@ -4,7 +4,15 @@
  * @see seccomp(2)
  */
 import { ENOSYS, EPERM } from '../errors/errno.ts';
-import { StrataError } from '../errors/strata-error.ts';
+import {
+  SECCOMP_FILTER_FLAG_LOG,
+  SECCOMP_FILTER_FLAG_NEW_LISTENER,
+  SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+  SECCOMP_FILTER_FLAG_TSYNC,
+  SECCOMP_FILTER_FLAG_TSYNC_ESRCH,
+  SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+} from '../syscalls/constants.ts';
+import { refuse } from './check-profile.ts';
 import type { SeccompProfile } from './profile.ts';
 
 export const SECCOMP_RET_KILL_PROCESS = 0x8000_0000;
@@ -17,7 +25,7 @@ export const SECCOMP_RET_LOG = 0x7ffc_0000;
 export const SECCOMP_RET_ALLOW = 0x7fff_0000;
 
 /** SCMP_ACT_* → what the filter returns; the low half of some carries a number. */
-const ACTIONS: Readonly<Record<string, number>> = {
+export const ACTIONS: Readonly<Record<string, number>> = {
   SCMP_ACT_KILL: SECCOMP_RET_KILL_THREAD,
   SCMP_ACT_KILL_THREAD: SECCOMP_RET_KILL_THREAD,
   SCMP_ACT_KILL_PROCESS: SECCOMP_RET_KILL_PROCESS,
@@ -32,17 +40,28 @@ const ACTIONS: Readonly<Record<string, number>> = {
 /** Actions with a number: the errno, or the tracer's message. EPERM unless the profile says. */
 const NUMBERED = new Set(['SCMP_ACT_ERRNO', 'SCMP_ACT_TRACE']);
 
+/** An action as a profile has it, and where. */
+export interface ActionFields {
+  action: string;
+  errnoRet: number | undefined;
+  /** JSON paths. */
+  actionField: string;
+  errnoField: string;
+}
+
 /**
- * What the filter returns for an action.
+ * What the filter returns for an action. An errno beside an action that has none is an error, as the
+ * specification demands.
  *
  * @throws {StrataError} INVALID_CONFIG
  */
-export function returnValue(action: string, errnoRet: number | undefined, field: string): number {
+export function returnValue(fields: ActionFields): number {
+  const { action, errnoRet, actionField, errnoField } = fields;
   const value = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
-  if (value === undefined) {
-    throw new StrataError('INVALID_CONFIG', `${field}: unknown action ${action}`, { field });
-  }
-  return NUMBERED.has(action) ? value + ((errnoRet ?? EPERM) & 0xffff) : value;
+  if (value === undefined) refuse(actionField, `unknown action ${action}`);
+  if (NUMBERED.has(action)) return value + ((errnoRet ?? EPERM) & 0xffff);
+  if (typeof errnoRet === 'number') refuse(errnoField, `${action} has no errno`);
+  return value;
 }
 
 /**
@@ -65,18 +84,22 @@ export function returnForNewerCalls(profile: SeccompProfile): number | undefined
   return SECCOMP_RET_ERRNO + ENOSYS;
 }
 
-const FLAGS: Readonly<Record<string, number>> = {
-  SECCOMP_FILTER_FLAG_TSYNC: 1 << 0,
-  SECCOMP_FILTER_FLAG_LOG: 1 << 1,
-  SECCOMP_FILTER_FLAG_SPEC_ALLOW: 1 << 2,
-  SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: 1 << 5,
+/** What a profile may ask for. NEW_LISTENER and TSYNC_ESRCH follow from it. */
+export const FLAGS: Readonly<Record<string, number>> = {
+  SECCOMP_FILTER_FLAG_TSYNC,
+  SECCOMP_FILTER_FLAG_LOG,
+  SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+  SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
 };
-export const SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3;
 
 /**
  * The flags for seccomp(2). A profile without `flags` gets SPEC_ALLOW (runc#3588 and crun do the
  * same): before Linux 5.16 a filter otherwise slows the program down by a mitigation that is of use
- * to programs which run foreign code. A profile that asks an agent makes the call return a listener.
+ * to programs which run foreign code.
+ *
+ * A profile that asks an agent makes the call return a listener; what the call returns with TSYNC
+ * cannot be told from a thread then, so that the kernel wants TSYNC_ESRCH beside them. Without
+ * one, WAIT_KILLABLE_RECV has no meaning and is left out, as libseccomp does.
  *
  * @throws {StrataError} INVALID_CONFIG
  */
@@ -84,13 +107,17 @@ export function filterFlags(profile: SeccompProfile): number {
   const names = profile.flags ?? ['SECCOMP_FILTER_FLAG_SPEC_ALLOW'];
   let flags = 0;
   names.forEach((name, index) => {
-    const bit = Object.hasOwn(FLAGS, name) ? FLAGS[name]! : undefined;
-    if (bit === undefined) {
-      const field = `linux.seccomp.flags[${index}]`;
-      throw new StrataError('INVALID_CONFIG', `${field}: unknown flag ${name}`, { field });
-    }
+    const bit = Object.hasOwn(FLAGS, name) ? FLAGS[name] : undefined;
+    if (bit === undefined) refuse(`linux.seccomp.flags[${index}]`, `unknown flag ${name}`);
     flags |= bit;
   });
-  const asks = profile.syscalls?.some(({ action }) => action === 'SCMP_ACT_NOTIFY');
-  return asks ? flags | SECCOMP_FILTER_FLAG_NEW_LISTENER : flags;
+  if (!asksAgent(profile)) return flags & ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+  const both = flags & SECCOMP_FILTER_FLAG_TSYNC ? SECCOMP_FILTER_FLAG_TSYNC_ESRCH : 0;
+  return flags | SECCOMP_FILTER_FLAG_NEW_LISTENER | both;
+}
+
+/** Whether some system call is left to an agent to decide. */
+export function asksAgent({ defaultAction, syscalls }: SeccompProfile): boolean {
+  const asks = (action: string): boolean => action === 'SCMP_ACT_NOTIFY';
+  return asks(defaultAction) || (syscalls ?? []).some(({ action }) => asks(action));
 }

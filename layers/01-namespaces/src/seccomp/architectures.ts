@@ -134,6 +134,14 @@ export const MACHINES: Readonly<Record<Architecture, readonly SyscallInterface[]
   arm64: [AARCH64, ARM],
 };
 
+/** What a profile may name. All but those of MACHINES are of machines that Strata does not run on. */
+export const KNOWN_ARCHITECTURES: ReadonlySet<string> = new Set(
+  `X86_64 X32 X86 AARCH64 ARM MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE
+  S390 S390X PARISC PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB`
+    .split(/\s+/)
+    .map((name) => `SCMP_ARCH_${name}`),
+);
+
 /** The interfaces that a profile admits on a machine. Those of other machines cannot occur there. */
 export function admittedInterfaces(
   machine: Architecture,

@@ -35,18 +35,36 @@ const argument: fc.Arbitrary<SeccompProfileArgument> = fc.record({
   valueTwo: word,
   op: fc.constantFrom(...OPERATORS),
 });
-const rule = fc.record({
-  names: fc.subarray(NAMES, { minLength: 1, maxLength: 6 }),
-  action: fc.constantFrom(...ACTIONS),
-  errnoRet: optionalErrno,
-  args: fc.array(argument, { maxLength: 4 }),
-}) as fc.Arbitrary<SeccompProfileRule>;
-const profile = fc.record({
-  defaultAction: fc.constantFrom(...ACTIONS),
-  defaultErrnoRet: optionalErrno,
-  architectures: fc.subarray(['SCMP_ARCH_X86', 'SCMP_ARCH_X32', 'SCMP_ARCH_ARM', 'SCMP_ARCH_MIPS']),
-  syscalls: fc.array(rule, { maxLength: 12 }),
-}) as fc.Arbitrary<SeccompProfile>;
+/** Only these two may have a number beside them. */
+const errnoFor = (action: string, errnoRet: number | undefined): number | undefined =>
+  /ERRNO|TRACE/.test(action) ? errnoRet : undefined;
+const rule = fc
+  .record({
+    names: fc.subarray(NAMES, { minLength: 1, maxLength: 6 }),
+    action: fc.constantFrom(...ACTIONS),
+    errnoRet: optionalErrno,
+    args: fc.array(argument, { maxLength: 4 }),
+  })
+  .map((any) => ({
+    ...any,
+    errnoRet: errnoFor(any.action, any.errnoRet),
+  })) as fc.Arbitrary<SeccompProfileRule>;
+const profile = fc
+  .record({
+    defaultAction: fc.constantFrom(...ACTIONS),
+    defaultErrnoRet: optionalErrno,
+    architectures: fc.subarray([
+      'SCMP_ARCH_X86',
+      'SCMP_ARCH_X32',
+      'SCMP_ARCH_ARM',
+      'SCMP_ARCH_MIPS',
+    ]),
+    syscalls: fc.array(rule, { maxLength: 12 }),
+  })
+  .map((any) => ({
+    ...any,
+    defaultErrnoRet: errnoFor(any.defaultAction, any.defaultErrnoRet),
+  })) as fc.Arbitrary<SeccompProfile>;
 
 /** A call through some interface of the machine, mostly one that rules may be about. */
 function call(machine: Architecture): fc.Arbitrary<SeccompData> {

@@ -11,10 +11,10 @@
  *
  * @see seccomp(2), runtime-spec config-linux.md#seccomp
  */
-import { StrataError } from '../errors/strata-error.ts';
 import { type Architecture, hostArchitecture } from '../syscalls/numbers.ts';
 import { filterFlags, SECCOMP_RET_KILL_PROCESS } from './actions.ts';
 import { AUDIT_ARCH_X86_64, admittedInterfaces, type SyscallInterface } from './architectures.ts';
+import { checkProfile, refuse } from './check-profile.ts';
 import { type Decision, DecisionGraph } from './decision.ts';
 import { emit } from './emit.ts';
 import { BPF_MAXINSNS, encodeInstructions, OFFSET_ARCH, OFFSET_NR } from './instruction.ts';
@@ -36,13 +36,14 @@ export interface SeccompFilter {
  * interface has are passed over; calls newer than all that the profile names get ENOSYS (see
  * returnForNewerCalls).
  *
- * @throws {StrataError} INVALID_CONFIG for unknown words, with `field`, and for a program that is
- *   longer than the kernel takes
+ * @throws {StrataError} INVALID_CONFIG for wrong types and unknown words, with `field`, and for a
+ *   program that is longer than the kernel takes
  */
 export function compileSeccomp(
   profile: SeccompProfile,
   options: { architecture?: Architecture } = {},
 ): SeccompFilter {
+  checkProfile(profile);
   const flags = filterFlags(profile);
   const machine = options.architecture ?? hostArchitecture();
   const graph = new DecisionGraph();
@@ -50,8 +51,10 @@ export function compileSeccomp(
   const interfaces = admittedInterfaces(machine, profile.architectures ?? []);
   const instructions = emit(graph.load(OFFSET_ARCH, dispatch(graph, read, interfaces)));
   if (instructions.length > BPF_MAXINSNS) {
-    const message = `linux.seccomp: ${instructions.length} instructions, the kernel takes ${BPF_MAXINSNS}`;
-    throw new StrataError('INVALID_CONFIG', message, { field: 'linux.seccomp' });
+    refuse(
+      'linux.seccomp',
+      `${instructions.length} instructions, the kernel takes ${BPF_MAXINSNS}`,
+    );
   }
   return { program: encodeInstructions(instructions), flags };
 }

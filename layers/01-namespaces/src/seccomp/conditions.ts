@@ -10,7 +10,7 @@
  * Values that people write in profiles have a high word of zero, so what is known about that (zero,
  * or not) is carried along, and no later rule asks again.
  */
-import { StrataError } from '../errors/strata-error.ts';
+import { refuse } from './check-profile.ts';
 import type { Comparison, Decision, DecisionGraph } from './decision.ts';
 import { OFFSET_ARGS } from './instruction.ts';
 import type { SeccompProfileArgument } from './profile.ts';
@@ -47,16 +47,7 @@ const ALL_BITS = (1n << 64n) - 1n;
 export function parseCondition(argument: SeccompProfileArgument, field: string): Condition {
   const { index, op } = argument;
   const operator = Object.hasOwn(OPERATORS, op) ? OPERATORS[op] : undefined;
-  if (operator === undefined) {
-    throw new StrataError('INVALID_CONFIG', `${field}.op: unknown operator ${op}`, {
-      field: `${field}.op`,
-    });
-  }
-  if (!Number.isInteger(index) || index < 0 || index > 5) {
-    throw new StrataError('INVALID_CONFIG', `${field}.index: not from 0 to 5: ${index}`, {
-      field: `${field}.index`,
-    });
-  }
+  if (operator === undefined) refuse(`${field}.op`, `unknown operator ${op}`);
   const value = BigInt.asUintN(64, BigInt(argument.value));
   const valueTwo = BigInt.asUintN(64, BigInt(argument.valueTwo ?? 0));
   return operator.comparison === 'masked'

@@ -34,18 +34,25 @@ interface NamedRules {
 
 /** @throws {StrataError} INVALID_CONFIG naming the field */
 export function readProfile(profile: SeccompProfile): ReadProfile {
-  const { defaultAction, defaultErrnoRet, syscalls = [] } = profile;
-  const field = 'linux.seccomp.defaultAction';
-  const defaultValue = returnValue(defaultAction, defaultErrnoRet, field);
-  const rules = syscalls.map((rule, index) => {
-    const value = returnValue(
-      rule.action,
-      rule.errnoRet,
-      `linux.seccomp.syscalls[${index}].action`,
-    );
+  const { defaultAction, defaultErrnoRet } = profile;
+  const defaultValue = returnValue({
+    action: defaultAction,
+    errnoRet: defaultErrnoRet,
+    actionField: 'linux.seccomp.defaultAction',
+    errnoField: 'linux.seccomp.defaultErrnoRet',
+  });
+  const rules = (profile.syscalls ?? []).map((rule, index) => {
+    const field = `linux.seccomp.syscalls[${index}]`;
+    const value = returnValue({
+      action: rule.action,
+      errnoRet: rule.errnoRet,
+      actionField: `${field}.action`,
+      errnoField: `${field}.errnoRet`,
+    });
+    const alternatives = alternativesOf(rule, index, value);
     return {
       names: rule.names,
-      alternatives: value === defaultValue ? [] : alternativesOf(rule, index, value),
+      alternatives: value === defaultValue ? [] : alternatives,
       permissive: !/KILL|TRAP|ERRNO/.test(rule.action),
     };
   });
@@ -117,11 +124,13 @@ function rulesByNumber(
   via: SyscallInterface,
 ): { rules: Map<number, readonly Rule[]>; last: number | undefined } {
   const doors = via.multiplexed ?? {};
-  const rules = new Map<number, readonly Rule[]>();
+  const rules = new Map<number, Rule[]>();
   let last: number | undefined;
   const add = (number: number, list: readonly Rule[]): void => {
+    if (list.length === 0) return;
     const known = rules.get(number);
-    if (list.length > 0) rules.set(number, known ? [...known, ...list] : list);
+    if (!known) rules.set(number, [...list]);
+    else for (const rule of list) known.push(rule);
   };
   for (const rule of profile.rules) {
     for (const name of rule.names) {

@@ -248,6 +248,8 @@ export const ARM64_NUMBERS = {
   prlimit64: 261,
   fanotify_init: 262,
   fanotify_mark: 263,
+  name_to_handle_at: 264,
+  open_by_handle_at: 265,
   clock_adjtime: 266,
   syncfs: 267,
   setns: 268,

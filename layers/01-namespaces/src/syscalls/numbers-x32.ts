@@ -60,6 +60,8 @@ const ABSENT: ReadonlySet<string> = new Set([
   'epoll_ctl_old',
   'epoll_wait_old',
   'vserver',
+  'uretprobe',
+  'uprobe',
 ]);
 
 /** The number of a system call, bit 30 included. */
