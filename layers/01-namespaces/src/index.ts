@@ -51,6 +51,7 @@ export * from './netlink/nftables.ts';
 export * from './netlink/route-netlink.ts';
 export * from './netlink/routes.ts';
 export { ProcessHandle } from './processes/process-handle.ts';
+export * from './processes/process-status.ts';
 export * from './scheduling/io-priority.ts';
 export * from './scheduling/memory-policy.ts';
 export * from './scheduling/number-list.ts';

@@ -58,8 +58,8 @@ export function getCapabilities(sys: Syscalls): CapabilityState {
 }
 
 /**
- * Gives the process that executes `sys` the five sets, in the order the kernel demands: bounding
- * (needs CAP_SETPCAP), then the three of capset(2), then ambient. What the bounding set has lost
+ * Gives the process that executes `sys` the five sets, in the order the kernel demands: inheritable,
+ * bounding (needs CAP_SETPCAP), then the three of capset(2), then ambient. What the bounding set has lost
  * already cannot come back.
  *
  * @throws {StrataError} INVALID_CAPABILITY_SETS where the sets contradict each other, before anything
@@ -68,6 +68,8 @@ export function getCapabilities(sys: Syscalls): CapabilityState {
  */
 export function setCapabilities(sys: Syscalls, wanted: CapabilityState): void {
   checkCapabilitySets(wanted);
+  // The bounding set limits what may be added to the inheritable one, so that comes first.
+  sys.capset({ ...sys.capget(), inheritable: wanted.inheritable });
   for (let number = 0; number <= lastCapability(); number++) {
     if (has(wanted.bounding, number) || !sys.hasBoundingCapability(number)) continue;
     sys.dropBoundingCapability(number);

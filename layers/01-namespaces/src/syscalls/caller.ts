@@ -94,6 +94,29 @@ export class Caller {
     }
   }
 
+  /**
+   * As `call`, for one that waits: when a signal interrupts it, it is repeated with what is left of
+   * the time. Begun anew each time, a wait would last for as long as signals come.
+   *
+   * @param timeoutMs below zero: for ever
+   * @param argsFor the arguments, given the milliseconds that are left
+   */
+  callWithin(
+    name: SyscallName,
+    timeoutMs: number,
+    argsFor: (leftMs: number) => readonly Arg[],
+  ): number {
+    const deadline = timeoutMs > 0 ? performance.now() + timeoutMs : timeoutMs;
+    for (let attempts = 1; ; attempts++) {
+      const left = timeoutMs > 0 ? Math.max(deadline - performance.now(), 0) : timeoutMs;
+      const args = argsFor(left);
+      const result = this.executor.invoke(name, args);
+      if (result === -EINTR && attempts < MAX_ATTEMPTS) continue;
+      if (result < 0) throw this.failure(name, -result, args);
+      return result;
+    }
+  }
+
   failure(name: SyscallName, errno: number, args: readonly Arg[]): SyscallError {
     return syscallFailure({ name, args, step: this.step }, errno);
   }

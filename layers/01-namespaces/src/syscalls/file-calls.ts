@@ -270,26 +270,22 @@ export class FileCalls extends Caller {
 
   /**
    * Waits until `fd` is ready or `timeoutMs` is over (below zero: for ever); returns the POLL* bits.
-   * Signals do not make it longer: the kernel leaves the rest of the time in the argument.
-   * @see poll(2), NOTES on the raw ppoll()
+   * Signals do not make it longer.
+   * @see poll(2)
    */
   poll(fd: number, events: number, timeoutMs: number): number {
     const bytes = new Uint8Array(8);
     const view = new DataView(bytes.buffer);
     view.setInt32(0, fd, true);
     view.setInt16(4, events, true);
-    const timeout = new Uint8Array(16);
-    const timeoutView = new DataView(timeout.buffer);
-    timeoutView.setInt32(0, Math.floor(timeoutMs / 1000), true);
-    timeoutView.setInt32(8, (timeoutMs % 1000) * 1e6, true);
-    const ready = this.call(
-      'ppoll',
-      new Out(bytes),
+    const descriptors = new Out(bytes);
+    const ready = this.callWithin('ppoll', timeoutMs, (leftMs) => [
+      descriptors,
       1,
-      timeoutMs < 0 ? null : new Out(timeout),
+      leftMs < 0 ? null : timespec(leftMs),
       null,
       8,
-    );
+    ]);
     return ready === 0 ? 0 : view.getInt16(6, true);
   }
 }
@@ -318,4 +314,13 @@ function parseStatus(bytes: Uint8Array): FileStatus {
     devMinor: view.getUint32(140, true),
     mountId: Number(view.getBigUint64(144, true)),
   };
+}
+
+/** struct timespec */
+function timespec(milliseconds: number): Uint8Array {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setInt32(0, Math.floor(milliseconds / 1000), true);
+  view.setInt32(8, Math.floor((milliseconds % 1000) * 1e6), true);
+  return bytes;
 }

@@ -41,10 +41,9 @@ export class LocalExecutor implements Executor {
       return arg === undefined ? 0 : arena.place(arg);
     };
     const result = rawSyscall(number, word(0), word(1), word(2), word(3), word(4), word(5));
-    const returned = result === -1 ? -lastErrno() : result;
-    // After a failure too: ppoll(2), interrupted, says how much time is left.
+    if (result === -1) return -lastErrno();
     arena.collect();
-    return returned;
+    return result;
   }
 }
 
