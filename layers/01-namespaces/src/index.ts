@@ -33,10 +33,10 @@ export * from './keyrings/keyring.ts';
 export { landlockAbi, type PathAccess, Ruleset, type RulesetOptions } from './landlock/ruleset.ts';
 export * from './limits/resource-limits.ts';
 export { detachedProc, openVerified } from './mounts/detached-proc.ts';
+export * from './mounts/mount-list.ts';
 export * from './mounts/mount-options.ts';
-export { type MountOptions, parseMountOptions } from './mounts/mount-options.ts';
 export * from './mounts/mountinfo.ts';
-export { type MountInfo, parseMountinfo } from './mounts/mountinfo.ts';
+export * from './mounts/propagation.ts';
 export * from './netlink/addresses.ts';
 export * from './netlink/ip-address.ts';
 export * from './netlink/link-kinds.ts';
@@ -84,6 +84,8 @@ export {
   Struct,
   stringVector,
 } from './syscalls/memory.ts';
+export type { MountAttributes } from './syscalls/mount-calls.ts';
+export * from './syscalls/mount-listing-calls.ts';
 export * from './syscalls/numbers.ts';
 export * from './syscalls/process-calls.ts';
 export { RecordingExecutor, type Respond } from './syscalls/recording.ts';

@@ -23,6 +23,7 @@ import {
 } from '../syscalls/constants.ts';
 import { stringVector } from '../syscalls/memory.ts';
 import { localSyscalls } from '../syscalls/syscalls.ts';
+import { mounts } from './mounts.ts';
 
 const NAMESPACE_FLAGS: Readonly<Record<string, number>> = {
   mount: CLONE_NEWNS,
@@ -147,4 +148,4 @@ const stub: Verb = {
   },
 };
 
-export const namespaceVerbs: Readonly<Record<string, Verb>> = { run, ls, stub };
+export const namespaceVerbs: Readonly<Record<string, Verb>> = { run, ls, mounts, stub };

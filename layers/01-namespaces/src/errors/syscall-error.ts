@@ -15,6 +15,18 @@ const HINTS: Record<string, string> = {
   'mount:EPERM': 'mounting needs CAP_SYS_ADMIN in the user namespace that owns the mount namespace',
   'fsopen:ENODEV': 'the kernel does not know this file system type; see /proc/filesystems',
   'mount:ENODEV': 'the kernel does not know this file system type; see /proc/filesystems',
+  'fsconfig:EBUSY': 'the file system, or a directory it is made of, is in use by another mount',
+  'fsmount:EPERM': 'a mount of this type here would show more than those that are there already do',
+  'move_mount:EINVAL':
+    'the place is below a shared mount and the tree unbindable, or the tree is not attachable here',
+  'move_mount:ELOOP': 'a mount cannot be moved below itself',
+  'mount_setattr:EINVAL': 'an attribute that this kernel or file system does not have',
+  'mount_setattr:EPERM':
+    'the attribute is locked by a more privileged namespace, or the mount is id-mapped already',
+  'open_tree:EPERM': 'copying a tree needs CAP_SYS_ADMIN over the mount namespace',
+  'openat2:EAGAIN': 'something was renamed or mounted at every attempt to resolve the path',
+  'statmount:EPERM': 'looking into another mount namespace needs CAP_SYS_ADMIN over it',
+  'listmount:EPERM': 'looking into another mount namespace needs CAP_SYS_ADMIN over it',
   'pivot_root:EINVAL': 'the new root must be a mount point and no mount on the way may be shared',
   'setns:EINVAL':
     'the descriptor is not of the namespace type asked for, or the caller is threaded',
@@ -57,6 +69,25 @@ export class SyscallError extends StrataError {
     const hint = details.hint ?? HINTS[`${syscall}:${name}`] ?? HINTS[name];
     super(name, `${syscall}(${args.join(', ')}): ${name}`, { ...details, syscall, errno, hint });
     this.args = args;
+  }
+}
+
+/** What a file system has to say about its configuration. @see fsopen(2) */
+export interface FileSystemMessage {
+  level: 'error' | 'warning' | 'info';
+  text: string;
+}
+
+/** A file system that could not be configured or mounted, in its own words. */
+export class FileSystemError extends SyscallError {
+  /** Read from the configuration's descriptor; not empty. */
+  readonly messages: readonly FileSystemMessage[];
+
+  constructor(error: SyscallError, messages: readonly FileSystemMessage[]) {
+    const { step, path, hint } = error;
+    super(error.syscall, error.errno, error.args, { step, path, hint });
+    this.messages = messages;
+    this.message = `${this.message}: ${messages.map(({ text }) => text).join('; ')}`;
   }
 }
 

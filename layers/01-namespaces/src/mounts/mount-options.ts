@@ -20,12 +20,8 @@ import {
   MOUNT_ATTR_RDONLY,
   MOUNT_ATTR_RELATIME,
   MOUNT_ATTR_STRICTATIME,
-  MS_PRIVATE,
-  MS_REC,
-  MS_SHARED,
-  MS_SLAVE,
-  MS_UNBINDABLE,
 } from '../syscalls/constants.ts';
+import { PROPAGATION_WORDS } from './propagation.ts';
 
 export interface MountOptions {
   /** MOUNT_ATTR_* of the mount. */
@@ -73,17 +69,6 @@ const ATTRIBUTES: Readonly<Record<string, Attribute>> = {
   nostrictatime: { set: MOUNT_ATTR_RELATIME, clear: MOUNT_ATTR_ATIME },
 };
 
-const PROPAGATION: Readonly<Record<string, number>> = {
-  shared: MS_SHARED,
-  private: MS_PRIVATE,
-  slave: MS_SLAVE,
-  unbindable: MS_UNBINDABLE,
-  rshared: MS_SHARED | MS_REC,
-  rprivate: MS_PRIVATE | MS_REC,
-  rslave: MS_SLAVE | MS_REC,
-  runbindable: MS_UNBINDABLE | MS_REC,
-};
-
 const SWITCHES: Readonly<Record<string, Partial<MountOptions>>> = {
   defaults: {},
   // Of fstab(5), for mount(8) itself and not for the kernel.
@@ -126,7 +111,7 @@ export function parseMountOptions(options: readonly string[]): MountOptions {
 function sort(option: string, result: MountOptions): void {
   const own = lookUp(ATTRIBUTES, option);
   const recursive = option.startsWith('r') ? lookUp(ATTRIBUTES, option.slice(1)) : undefined;
-  const propagation = lookUp(PROPAGATION, option);
+  const propagation = lookUp(PROPAGATION_WORDS, option);
   const switched = lookUp(SWITCHES, option);
   if (own) {
     result.attrSet = applied(result.attrSet, own);

@@ -11,10 +11,12 @@
  *   │  │  │    └ root of the mount within its file system
  *   id parent device
  *
- * Space, tab, newline and backslash are written as octal escapes. What stands in the file is chosen
- * by whoever mounts: it is parsed strictly.
+ * Space, tab, newline, backslash and hash are written as octal escapes: \040 \011 \012 \134 \043.
+ * What stands in the file is chosen by whoever mounts: it is parsed strictly, and any other escape is
+ * refused. Options of the superblock are the exception: each file system prints its own, some with
+ * more escapes (overlay: \054 for a comma within a path), some with backslashes as they are.
  *
- * @see proc_pid_mountinfo(5)
+ * @see proc_pid_mountinfo(5), fs/proc_namespace.c and mangle_path() of Linux
  */
 import { StrataError } from '../errors/strata-error.ts';
 
@@ -30,6 +32,7 @@ export interface MountInfo {
   optionalFields: string[];
   type: string;
   source: string;
+  /** Unescaped after they were separated at commas. */
   superOptions: string[];
 }
 
@@ -48,12 +51,20 @@ function parseLine(line: string, number: number): MountInfo {
   const isComplete =
     separator >= 6 &&
     superOptions.length > 0 &&
-    /^\d+$/.test(id!) &&
-    /^\d+$/.test(parentId!) &&
-    /^\d+:\d+$/.test(device!);
+    /^\d{1,10}$/.test(id!) &&
+    /^\d{1,10}$/.test(parentId!) &&
+    /^\d{1,10}:\d{1,10}$/.test(device!) &&
+    mountPoint!.startsWith('/') &&
+    // Each of these stands for itself, escaped; none of the four can be empty but the source.
+    root !== '' &&
+    type !== '' &&
+    [root, mountPoint, type, source].every((field) => !BAD_ESCAPE.test(field!));
   if (!isComplete) {
     const shown = JSON.stringify(line.slice(0, 200));
-    throw new StrataError('INVALID_MOUNTINFO', `mountinfo line ${number} is malformed: ${shown}`);
+    const hint = 'the kernel writes id parent major:minor root point options tags - type source';
+    throw new StrataError('INVALID_MOUNTINFO', `mountinfo line ${number} is malformed: ${shown}`, {
+      hint,
+    });
   }
   return {
     id: Number(id),
@@ -66,9 +77,12 @@ function parseLine(line: string, number: number): MountInfo {
     type: unescaped(type!),
     source: unescaped(source!),
     // Some file systems write spaces here as they are: 9p, for the paths of a Windows host.
-    superOptions: superOptions.join(' ').split(','),
+    superOptions: superOptions.join(' ').split(',').map(unescaped),
   };
 }
+
+/** A backslash that does not begin one of the kernel's escapes. */
+const BAD_ESCAPE = /\\(?!040|011|012|134|043)/;
 
 /** `\040` is a space. Bytes beyond ASCII stand as they are. */
 function unescaped(text: string): string {

@@ -8,6 +8,7 @@ const arm64 = process.arch === 'arm64';
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_REMOVEDIR = 0x200;
+export const AT_NO_AUTOMOUNT = 0x800;
 export const AT_EMPTY_PATH = 0x1000;
 export const AT_RECURSIVE = 0x8000;
 export const O_RDONLY = 0;
@@ -28,6 +29,7 @@ export const RESOLVE_NO_MAGICLINKS = 0x02;
 export const RESOLVE_NO_SYMLINKS = 0x04;
 export const RESOLVE_BENEATH = 0x08;
 export const RESOLVE_IN_ROOT = 0x10;
+export const RESOLVE_CACHED = 0x20;
 
 // ── inode(7) ──
 export const S_IFMT = 0o170000;
@@ -89,7 +91,12 @@ export const FSCONFIG_SET_PATH_EMPTY = 4;
 export const FSCONFIG_SET_FD = 5;
 export const FSCONFIG_CMD_CREATE = 6;
 export const FSCONFIG_CMD_RECONFIGURE = 7;
+export const FSCONFIG_CMD_CREATE_EXCL = 8;
 export const FSMOUNT_CLOEXEC = 1;
+export const FSPICK_CLOEXEC = 1;
+export const FSPICK_SYMLINK_NOFOLLOW = 2;
+export const FSPICK_NO_AUTOMOUNT = 4;
+export const FSPICK_EMPTY_PATH = 8;
 export const MOUNT_ATTR_RDONLY = 0x01;
 export const MOUNT_ATTR_NOSUID = 0x02;
 export const MOUNT_ATTR_NODEV = 0x04;
@@ -101,12 +108,33 @@ export const MOUNT_ATTR_STRICTATIME = 0x20;
 export const MOUNT_ATTR_NODIRATIME = 0x80;
 export const MOUNT_ATTR_IDMAP = 0x100000;
 export const MOUNT_ATTR_NOSYMFOLLOW = 0x200000;
+export const MOVE_MOUNT_F_SYMLINKS = 0x01;
 export const MOVE_MOUNT_F_EMPTY_PATH = 0x04;
 export const MOVE_MOUNT_T_SYMLINKS = 0x10;
 export const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
+export const MOVE_MOUNT_SET_GROUP = 0x100;
 export const MOVE_MOUNT_BENEATH = 0x200;
 export const OPEN_TREE_CLONE = 1;
 export const OPEN_TREE_CLOEXEC = O_CLOEXEC;
+
+// ── statmount(2), listmount(2), ioctl_nsfs(2) ──
+export const STATMOUNT_SB_BASIC = 0x1;
+export const STATMOUNT_MNT_BASIC = 0x2;
+export const STATMOUNT_PROPAGATE_FROM = 0x4;
+export const STATMOUNT_MNT_ROOT = 0x8;
+export const STATMOUNT_MNT_POINT = 0x10;
+export const STATMOUNT_FS_TYPE = 0x20;
+export const STATMOUNT_MNT_NS_ID = 0x40;
+export const STATMOUNT_MNT_OPTS = 0x80;
+export const STATMOUNT_FS_SUBTYPE = 0x100;
+export const STATMOUNT_SB_SOURCE = 0x200;
+export const STATMOUNT_OPT_ARRAY = 0x400;
+export const STATMOUNT_OPT_SEC_ARRAY = 0x800;
+export const STATMOUNT_SUPPORTED_MASK = 0x1000;
+export const STATMOUNT_MNT_UIDMAP = 0x2000;
+export const STATMOUNT_MNT_GIDMAP = 0x4000;
+export const LISTMOUNT_REVERSE = 1;
+export const NS_GET_MNTNS_ID = 0x8008b705;
 
 // ── prctl(2) ──
 export const PR_SET_PDEATHSIG = 1;

@@ -18,7 +18,7 @@ import {
   PR_SET_PDEATHSIG,
 } from './constants.ts';
 import { Out, Struct, stringVector } from './memory.ts';
-import { MountCalls } from './mount-calls.ts';
+import { MountListingCalls } from './mount-listing-calls.ts';
 import { SIGCHLD } from './signals.ts';
 
 /** How a child ended. @see waitid(2) */
@@ -57,7 +57,7 @@ export function parseChildStatus(siginfo: Uint8Array): ChildStatus {
   };
 }
 
-export class ProcessCalls extends MountCalls {
+export class ProcessCalls extends MountListingCalls {
   /** Moves the caller into new namespaces (CLONE_NEW* bits). @see unshare(2) */
   unshare(flags: number): void {
     this.order('unshare', flags);

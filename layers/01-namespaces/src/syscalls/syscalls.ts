@@ -2,7 +2,7 @@
  * The vocabulary: every system call Strata uses, named as in the manual, typed, with one way to
  * fail (SyscallError).
  *
- *   Caller ◁─ FileCalls ◁─ MountCalls ◁─ ProcessCalls ◁─ SocketCalls
+ *   Caller ◁─ FileCalls ◁─ MountCalls ◁─ MountListingCalls ◁─ ProcessCalls ◁─ SocketCalls
  *          ◁─ CredentialCalls ◁─ SchedulingCalls ◁─ SecurityCalls ◁─ EventCalls
  *          ◁─ Syscalls
  *
