@@ -17,6 +17,14 @@ export {
 } from './cgroups/layout.ts';
 export type { CgroupResources, DeviceRule as CgroupDeviceRule } from './cgroups/resources.ts';
 export type { CgroupStats } from './cgroups/stats.ts';
+export { SystemdManager, type SystemdOptions } from './cgroups/systemd/manager.ts';
+export { type ScopeOptions, SystemdScope } from './cgroups/systemd/scope.ts';
+export {
+  defaultScopePlace,
+  parseScopePlace,
+  type ScopePlace,
+} from './cgroups/systemd/unit-name.ts';
+export type { UnitProperty } from './cgroups/systemd/unit-properties.ts';
 export { type Program, runCommandLine } from './command-line/command-line.ts';
 export { exitAtOnce } from './command-line/exit-at-once.ts';
 export { Call, type Flag, parseFlags, Values, type Verb } from './command-line/flags.ts';

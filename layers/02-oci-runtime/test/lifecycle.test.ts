@@ -147,10 +147,19 @@ describe.skipIf(!hasBusybox)('a container', () => {
   );
 
   test('is in its cgroup, with its limits', () => {
-    const { output } = shell('cat /proc/self/cgroup', (spec) => {
-      spec.linux!.resources = { memory: { limit: 64 << 20 }, pids: { limit: 50 } };
-    });
-    expect(output).toContain('strata-test-');
+    const spec = bundle.spec(['sleep', '100']);
+    spec.linux!.resources = { memory: { limit: 64 << 20 }, pids: { limit: 50 } };
+    const { pid, cgroups } = runtime.create({ id: 'limited', bundle: bundle.directory, spec });
+    // Seen from outside: in its cgroup namespace it would be in `/`.
+    expect(readFileSync(`/proc/${pid}/cgroup`, 'utf8')).toContain(spec.linux!.cgroupsPath!);
+    // v2 has one directory for all, by the name of ''.
+    const memory = cgroups['']
+      ? `${cgroups['']}/memory.max`
+      : `${cgroups.memory}/memory.limit_in_bytes`;
+    expect(readFileSync(memory, 'utf8').trim()).toBe(String(64 << 20));
+    expect(readFileSync(`${cgroups[''] ?? cgroups.pids}/pids.max`, 'utf8').trim()).toBe('50');
+    runtime.delete('limited', { force: true });
+    for (const directory of Object.values(cgroups)) expect(existsSync(directory)).toBe(false);
   });
 
   test('maps ids in a user namespace', () => {
