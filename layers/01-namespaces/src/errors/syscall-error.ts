@@ -39,7 +39,7 @@ const HINTS: Record<string, string> = {
   'prctl:EPERM': 'it needs a capability (CAP_SETPCAP for most), or a lock forbids it',
   'capset:EPERM': 'permitted can only shrink, and effective must be within it; see capabilities(7)',
   'sched_setattr:EPERM':
-    'it needs CAP_SYS_NICE or RLIMIT_RTPRIO; SCHED_DEADLINE also all CPUs of its root domain',
+    'it needs CAP_SYS_NICE; real time a cpu.rt_runtime_us in its cgroup, SCHED_DEADLINE all CPUs',
   'sched_setattr:EBUSY': 'the CPUs have no such time left for SCHED_DEADLINE',
   'sched_setaffinity:EINVAL': 'none of the CPUs is online and allowed by the cpuset',
   'setpriority:EACCES': 'a lower nice value needs CAP_SYS_NICE or RLIMIT_NICE',

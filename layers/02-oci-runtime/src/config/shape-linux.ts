@@ -3,6 +3,7 @@
  *
  * @see runtime-spec config-linux.md
  */
+import { encodeMemoryPolicy, encodePersonality } from '@strata/namespaces';
 import {
   absolutePath,
   all,
@@ -21,6 +22,7 @@ import {
   textLike,
   uint32,
 } from './checks.ts';
+import { kernelTakes } from './kernel-takes.ts';
 import { Problem, problemAt, shown } from './problem.ts';
 import { numberList } from './shape-process.ts';
 import { resources } from './shape-resources.ts';
@@ -150,6 +152,7 @@ export const linux: Check = object<Linux>(
     personality: object<NonNullable<Linux['personality']>>(
       { domain: oneOf(['LINUX', 'LINUX32']), flags: list(text) },
       ['domain'],
+      kernelTakes(encodePersonality),
     ),
     intelRdt,
     memoryPolicy: object<NonNullable<Linux['memoryPolicy']>>(
@@ -159,6 +162,7 @@ export const linux: Check = object<Linux>(
         flags: list(oneOf(MEMORY_POLICY_FLAGS)),
       },
       ['mode'],
+      kernelTakes(encodeMemoryPolicy),
     ),
   },
   [],

@@ -3,6 +3,7 @@
  *
  * @see runtime-spec config.md#process, config.md#linux-process
  */
+import { parseNumberList, schedulerAttributes } from '@strata/namespaces';
 import {
   absolutePath,
   all,
@@ -21,6 +22,7 @@ import {
   uint32,
   uint64,
 } from './checks.ts';
+import { kernelTakes } from './kernel-takes.ts';
 import { Problem, problemAt, shown } from './problem.ts';
 import type { Capabilities, Rlimit, Scheduler, SpecProcess, User } from './spec.ts';
 
@@ -67,7 +69,16 @@ const SCHEDULER_FLAGS = [
 const IO_CLASSES = ['IOPRIO_CLASS_RT', 'IOPRIO_CLASS_BE', 'IOPRIO_CLASS_IDLE'];
 
 /** `0-3,7`: as cpuset files and taskset(1) have it. */
-export const numberList: Check = textLike(/^[\d,\s-]*$/, 'a list of numbers such as 0-3,7');
+export const numberList: Check = (value) => {
+  const problem = text(value);
+  if (problem) return problem;
+  try {
+    parseNumberList(value as string);
+    return undefined;
+  } catch {
+    return new Problem(`expected a list of numbers such as 0-3,7, found ${shown(value)}`);
+  }
+};
 
 /** NAME=VALUE. */
 const environment: Check = (value) => {
@@ -132,6 +143,7 @@ const scheduler: Check = object<Scheduler>(
     period: uint64,
   },
   ['policy'],
+  kernelTakes(schedulerAttributes),
 );
 
 const hasProgram: Rule<SpecProcess> = ({ args }) => {

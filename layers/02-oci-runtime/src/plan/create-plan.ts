@@ -18,6 +18,7 @@ import { hasNew, joined } from '../namespaces/namespaces.ts';
 import * as creator from './creator-steps.ts';
 import * as init from './init-steps.ts';
 import * as process from './process-steps.ts';
+import { schedulingSteps } from './scheduling-steps.ts';
 import type { Step } from './step.ts';
 
 /** The steps from nothing to an init that only needs its final program. */
@@ -87,6 +88,7 @@ function processSteps(spec: Spec): Step[] {
   return [
     process.closeDescriptors,
     ...(spec.process?.rlimits?.length ? [process.limits] : []),
+    ...schedulingSteps(spec),
     process.attributes,
     ...(process.credentialsAtCreate(spec) ? [process.credentials] : []),
     process.changeDirectory,

@@ -15,7 +15,6 @@ import type { Step } from './step.ts';
 const FIRST_UNNEEDED_FD = 4;
 const LAST_FD = 0xffffffff;
 const SLASH = 0x2f;
-const PERSONALITY: Record<string, number> = { LINUX: 0, LINUX32: 8 };
 
 /**
  * Whether the user can be changed at create: not if a seccomp filter has to be installed by root at
@@ -55,8 +54,6 @@ export const attributes: Step = {
   run({ init, spec }) {
     const { sys } = init!;
     sys.umask(spec.process!.user.umask ?? 0o022);
-    const personality = spec.linux?.personality;
-    if (personality) sys.personality(PERSONALITY[personality.domain] ?? 0);
     if (spec.process!.noNewPrivileges) sys.setNoNewPrivileges();
   },
 };

@@ -33,7 +33,7 @@ import {
   syscallSpans,
 } from '@strata/namespaces';
 import { readBundle } from '../config/read-bundle.ts';
-import type { SpecProcess } from '../config/spec.ts';
+import type { Spec, SpecProcess } from '../config/spec.ts';
 import { EXIT_FILE_FD, FIRST_HELD_FD } from '../plan/creator-steps.ts';
 import { enterCgroup, openTaskFiles } from '../plan/enter-cgroup.ts';
 import {
@@ -45,6 +45,7 @@ import {
   findProgram,
   limits,
 } from '../plan/process-steps.ts';
+import { keepToCpus, schedulingSteps } from '../plan/scheduling-steps.ts';
 import { type Creation, type KeeperOptions, runSteps, type Step, settle } from '../plan/step.ts';
 import { takeDescriptor } from '../plan/take-descriptor.ts';
 import { sendConsole } from '../process/console-socket.ts';
@@ -89,7 +90,7 @@ export function execInContainer(record: ContainerRecord, options: ExecOptions): 
     reserve() {},
   };
   try {
-    runSteps(execPlan(record, options.process, credentialsAtCreate(spec)), creation);
+    runSteps(execPlan(record, spec), creation);
     settle(creation);
     if (creation.consoleMaster !== undefined && options.consoleSocket) {
       sendConsole(options.consoleSocket, creation.consoleMaster);
@@ -105,15 +106,17 @@ export function execInContainer(record: ContainerRecord, options: ExecOptions): 
   }
 }
 
-function execPlan(record: ContainerRecord, process: SpecProcess, changeUserNow: boolean): Step[] {
+function execPlan(record: ContainerRecord, spec: Spec & { process: SpecProcess }): Step[] {
+  const { process } = spec;
   return [
     joinContainer(record),
     cloneInside(record),
     ...(process.terminal ? [openTerminal] : []),
     closeDescriptors,
     ...(process.rlimits?.length ? [limits] : []),
+    ...schedulingSteps(spec),
     attributes,
-    ...(changeUserNow ? [credentials] : []),
+    ...(credentialsAtCreate(spec) ? [credentials] : []),
     changeDirectory,
     findProgram,
   ];
@@ -178,15 +181,20 @@ function cloneInside(record: ContainerRecord): Step {
   return {
     name: 'clone into the container',
     run(creation) {
-      const { launcher, keeper, taskFds } = creation;
+      const { launcher, keeper, taskFds, spec } = creation;
+      const affinity = spec.process!.execCPUAffinity;
       creation.init = launcher!.clone({ flags: keeper ? 0 : CLONE_PARENT });
       const { sys } = creation.init;
       sys.deferring = true;
       sys.setParentDeathSignal(SIGKILL);
+      keepToCpus(sys, affinity?.initial);
+      // It is for the way into the cgroup, which we may be the ones to open.
+      if (affinity?.initial) sys.flush();
       if (Object.keys(record.cgroups).length > 0) {
         const cgroup = Cgroup.open(record.cgroups);
         enterCgroup({ cgroup, launcher: launcher!, process: creation.init, taskFds });
       }
+      keepToCpus(sys, affinity?.final);
       sys.setDumpable(false);
       sys.setsid();
     },
