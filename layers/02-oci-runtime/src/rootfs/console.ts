@@ -11,14 +11,14 @@
  */
 import {
   AT_EMPTY_PATH,
+  adoptTerminal,
   O_NOCTTY,
   O_RDWR,
   OPEN_TREE_CLONE,
+  openSlave,
+  requireMaster,
   type Syscalls,
-  TIOCGPTPEER,
-  TIOCSCTTY,
-  TIOCSPTLCK,
-  TIOCSWINSZ,
+  setWindowSize,
 } from '@strata/namespaces';
 import type { Rootfs } from './rootfs.ts';
 
@@ -43,18 +43,11 @@ export function openPair(
   options: ConsoleOptions,
 ): { master: number; slave: number } {
   const master = rootfs.open('/dev/pts/ptmx', O_RDWR | O_NOCTTY);
-  sys.ioctl(master, TIOCSPTLCK, new Uint8Array(4));
-  const slave = sys.ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY);
-  if (options.size) {
-    const size = Uint16Array.of(options.size.height, options.size.width, 0, 0);
-    sys.ioctl(master, TIOCSWINSZ, new Uint8Array(size.buffer));
-  }
+  // Without a devpts mount of the spec's, the image has decided what is there.
+  requireMaster(sys, master);
+  const slave = openSlave(sys, master);
+  const { size } = options;
+  if (size) setWindowSize(sys, master, { rows: size.height, columns: size.width });
   if (options.owner.uid !== 0) sys.fchown(slave, { uid: options.owner.uid, gid: -1 });
   return { master, slave };
-}
-
-/** Makes a terminal the caller's standard streams and its controlling terminal (after setsid). */
-export function adoptTerminal(sys: Syscalls, slave: number): void {
-  sys.ioctl(slave, TIOCSCTTY, 0);
-  for (const fd of [0, 1, 2]) sys.dup3(slave, fd);
 }

@@ -5,7 +5,13 @@
  * the rest.
  */
 import { closeSync, statSync } from 'node:fs';
-import { localSyscalls, type Operation, StrataError, type Stub } from '@strata/namespaces';
+import {
+  localSyscalls,
+  type Operation,
+  StrataError,
+  type Stub,
+  sendConsole,
+} from '@strata/namespaces';
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec } from '../config/spec.ts';
 import { hasNew, namespacesOf } from '../namespaces/namespaces.ts';
@@ -13,7 +19,6 @@ import { createPlan } from '../plan/create-plan.ts';
 import { cgroupPath } from '../plan/creator-steps.ts';
 import { credentialsAtCreate } from '../plan/process-steps.ts';
 import { type Creation, type KeeperOptions, runSteps, settle } from '../plan/step.ts';
-import { sendConsole } from '../process/console-socket.ts';
 import { credentialOperations } from '../process/credentials.ts';
 import { finalProgram } from '../process/final-program.ts';
 import { startKeeping } from './keeping.ts';

@@ -12,6 +12,7 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import {
+  adoptTerminal,
   Cgroup,
   CLONE_NEWCGROUP,
   CLONE_NEWIPC,
@@ -29,6 +30,7 @@ import {
   StrataError,
   Stub,
   type SyscallName,
+  sendConsole,
   startArmedStub,
   syscallSpans,
 } from '@strata/namespaces';
@@ -48,10 +50,9 @@ import {
 import { keepToCpus, schedulingSteps } from '../plan/scheduling-steps.ts';
 import { type Creation, type KeeperOptions, runSteps, type Step, settle } from '../plan/step.ts';
 import { takeDescriptor } from '../plan/take-descriptor.ts';
-import { sendConsole } from '../process/console-socket.ts';
 import { credentialOperations } from '../process/credentials.ts';
 import { finalProgram } from '../process/final-program.ts';
-import { adoptTerminal, openPair } from '../rootfs/console.ts';
+import { openPair } from '../rootfs/console.ts';
 import { Rootfs } from '../rootfs/rootfs.ts';
 import { startKeeping } from './keeping.ts';
 import { openProcess } from './signal.ts';
