@@ -27,6 +27,7 @@ export const FARTHEST_JUMP = 255;
 
 export const OFFSET_NR = 0;
 export const OFFSET_ARCH = 4;
+export const OFFSET_INSTRUCTION_POINTER = 8;
 export const OFFSET_ARGS = 16;
 export const SECCOMP_DATA_BYTES = 64;
 export const INSTRUCTION_BYTES = 8;

@@ -16,15 +16,17 @@ import {
   type Instruction,
   OFFSET_ARCH,
   OFFSET_ARGS,
+  OFFSET_INSTRUCTION_POINTER,
   OFFSET_NR,
   SECCOMP_DATA_BYTES,
 } from './instruction.ts';
 
-/** struct seccomp_data, as much as filters look at. */
+/** struct seccomp_data. */
 export interface SeccompData {
   nr: number;
   /** AUDIT_ARCH_*. */
   arch: number;
+  instructionPointer?: bigint;
   args?: readonly bigint[];
 }
 
@@ -78,10 +80,11 @@ function load(words: DataView, offset: number): number {
   return words.getUint32(offset, true);
 }
 
-function seccompData({ nr, arch, args = [] }: SeccompData): DataView {
+function seccompData({ nr, arch, instructionPointer = 0n, args = [] }: SeccompData): DataView {
   const view = new DataView(new ArrayBuffer(SECCOMP_DATA_BYTES));
   view.setUint32(OFFSET_NR, nr, true);
   view.setUint32(OFFSET_ARCH, arch, true);
+  view.setBigUint64(OFFSET_INSTRUCTION_POINTER, instructionPointer, true);
   args.forEach((arg, index) => {
     view.setBigUint64(OFFSET_ARGS + 8 * index, arg, true);
   });

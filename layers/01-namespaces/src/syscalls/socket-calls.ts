@@ -55,7 +55,10 @@ export class SocketCalls extends ProcessCalls {
   }
 
   /** Receives text and the descriptors that came with it, close-on-exec. @see unix(7) */
-  receiveDescriptors(fd: number, maximum = 8): { text: string; descriptors: number[] } {
+  receiveDescriptors(
+    fd: number,
+    maximum = 8,
+  ): { text: string; bytes: Uint8Array; descriptors: number[] } {
     const payload = new Out(new Uint8Array(4096));
     const control = new Out(new Uint8Array(CMSG_HEADER_BYTES + maximum * 4));
     const length = this.call('recvmsg', fd, messageHeader(payload, control), MSG_CMSG_CLOEXEC);
@@ -67,7 +70,8 @@ export class SocketCalls extends ProcessCalls {
         descriptors.push(view.getInt32(at, true));
       }
     }
-    return { text: new TextDecoder().decode(payload.bytes.subarray(0, length)), descriptors };
+    const bytes = payload.bytes.subarray(0, length);
+    return { text: new TextDecoder().decode(bytes), bytes, descriptors };
   }
 }
 
