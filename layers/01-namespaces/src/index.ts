@@ -45,6 +45,7 @@ export * from './mounts/mount-list.ts';
 export * from './mounts/mount-options.ts';
 export * from './mounts/mountinfo.ts';
 export * from './mounts/propagation.ts';
+export * from './mounts/root-directory.ts';
 export * from './netlink/addresses.ts';
 export * from './netlink/ip-address.ts';
 export * from './netlink/link-kinds.ts';

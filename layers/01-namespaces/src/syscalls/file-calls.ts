@@ -1,6 +1,6 @@
 /** Files and descriptors: openat2(2) and its neighbours. Paths are always relative to a directory. */
 import { EAGAIN, ENODATA, EOPNOTSUPP } from '../errors/errno.ts';
-import { Caller } from './caller.ts';
+import { Caller, resultOf } from './caller.ts';
 import {
   AT_FDCWD,
   AT_REMOVEDIR,
@@ -8,6 +8,8 @@ import {
   F_SETFD,
   FD_CLOEXEC,
   O_CLOEXEC,
+  RESOLVE_BENEATH,
+  RESOLVE_IN_ROOT,
 } from './constants.ts';
 import type { DeferredCall } from './executor.ts';
 import { type Arg, type Descriptor, Out } from './memory.ts';
@@ -21,6 +23,8 @@ export interface OpenHow {
   resolve?: number;
 }
 
+/** Who renames in a loop makes about one attempt in two fail. */
+const MAX_OPENINGS = 128;
 const OPEN_HOW_BYTES = 24;
 const STATX_BYTES = 256;
 const XATTR_MAX_BYTES = 65_536;
@@ -43,9 +47,17 @@ export interface FileStatus {
 }
 
 export class FileCalls extends Caller {
-  /** Opens a path, close-on-exec. @see openat2(2) */
+  /**
+   * Opens a path, close-on-exec. Where it is confined to a directory (RESOLVE_BENEATH,
+   * RESOLVE_IN_ROOT) and somebody renames or mounts something meanwhile, the kernel cannot be sure
+   * of `..` and says EAGAIN: it is tried again, up to a limit.
+   * @throws {SyscallError} EXDEV where the path leads out, ELOOP for a link that is not allowed
+   * @see openat2(2)
+   */
   openat2(path: string, how: OpenHow): number {
-    return this.call('openat2', ...openArguments(path, how));
+    const args = openArguments(path, how);
+    if (!isConfined(how)) return this.call('openat2', ...args);
+    return resultOf({ name: 'openat2', args, step: this.step }, this.#openPatiently(args));
   }
 
   /** As `openat2`, for a descriptor that only later calls use. @see Caller.later */
@@ -54,7 +66,20 @@ export class FileCalls extends Caller {
     how: OpenHow,
     options?: Pick<DeferredCall, 'accepts' | 'recover'>,
   ): Descriptor {
-    return this.later('openat2', openArguments(path, how), options);
+    const args = openArguments(path, how);
+    if (!isConfined(how)) return this.later('openat2', args, options);
+    const call: DeferredCall = { name: 'openat2', args, step: this.step, ...options };
+    return this.later('openat2', args, {
+      ...options,
+      recover: (errno) => resultOf(call, errno === EAGAIN ? this.#openPatiently(args) : -errno),
+    });
+  }
+
+  #openPatiently(args: readonly Arg[]): number {
+    for (let attempts = 1; ; attempts++) {
+      const result = this.attempt('openat2', ...args);
+      if (result !== -EAGAIN || attempts === MAX_OPENINGS) return result;
+    }
   }
 
   /** @see close(2) */
@@ -289,6 +314,9 @@ export class FileCalls extends Caller {
     return ready === 0 ? 0 : view.getInt16(6, true);
   }
 }
+
+const isConfined = ({ resolve = 0 }: OpenHow): boolean =>
+  (resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) !== 0;
 
 function openArguments(path: string, how: OpenHow): readonly Arg[] {
   const bytes = new Uint8Array(OPEN_HOW_BYTES);

@@ -10,11 +10,11 @@ import {
   type Descriptor,
   isTracing,
   type LaterResult,
+  type RootDirectory,
   type Stub,
   span,
 } from '@strata/namespaces';
 import type { Spec } from '../config/spec.ts';
-import type { Rootfs } from '../rootfs/rootfs.ts';
 
 /** What the steps work on. Fields are filled by the step named in the comment. */
 export interface Creation {
@@ -41,7 +41,7 @@ export interface Creation {
   /** 'create namespaces' */
   init?: Stub;
   /** 'open rootfs' */
-  rootfs?: Rootfs;
+  rootfs?: RootDirectory;
   /** 'console': our descriptor of the PTY's master. */
   consoleMaster?: number;
   /** 'close descriptors': the read end of the sync pipe, in the init. */

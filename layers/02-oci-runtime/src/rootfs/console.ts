@@ -16,11 +16,11 @@ import {
   O_RDWR,
   OPEN_TREE_CLONE,
   openSlave,
+  type RootDirectory,
   requireMaster,
   type Syscalls,
   setWindowSize,
 } from '@strata/namespaces';
-import type { Rootfs } from './rootfs.ts';
 
 export interface ConsoleOptions {
   size?: { width: number; height: number } | undefined;
@@ -28,7 +28,7 @@ export interface ConsoleOptions {
 }
 
 /** Makes the pair and the slave the process's standard streams; returns the master's descriptor. */
-export function openConsole(sys: Syscalls, rootfs: Rootfs, options: ConsoleOptions): number {
+export function openConsole(sys: Syscalls, rootfs: RootDirectory, options: ConsoleOptions): number {
   const { master, slave } = openPair(sys, rootfs, options);
   const place = rootfs.makeFile('/dev/console');
   sys.moveMount(sys.openTree(slave, '', OPEN_TREE_CLONE | AT_EMPTY_PATH), place);
@@ -39,7 +39,7 @@ export function openConsole(sys: Syscalls, rootfs: Rootfs, options: ConsoleOptio
 /** A new pair of the devpts mounted in the container. */
 export function openPair(
   sys: Syscalls,
-  rootfs: Rootfs,
+  rootfs: RootDirectory,
   options: ConsoleOptions,
 ): { master: number; slave: number } {
   const master = rootfs.open('/dev/pts/ptmx', O_RDWR | O_NOCTTY);

@@ -16,6 +16,7 @@ import {
   O_PATH,
   OPEN_TREE_CLONE,
   RESOLVE_IN_ROOT,
+  type RootDirectory,
   S_IFBLK,
   S_IFCHR,
   S_IFIFO,
@@ -23,7 +24,6 @@ import {
   type Syscalls,
 } from '@strata/namespaces';
 import type { LinuxDevice } from '../config/spec.ts';
-import type { Rootfs } from './rootfs.ts';
 
 /** name → [major, minor] of the character devices that the spec demands. */
 const DEFAULT_DEVICES: Record<string, readonly [number, number]> = {
@@ -57,7 +57,11 @@ export function makeDevice(major: number, minor: number): number {
  * mknod(2) applies the umask, which the init has from its creator: with the usual 022 only root
  * could write to /dev/null. The process's own umask is set later.
  */
-export function makeDevices(sys: Syscalls, rootfs: Rootfs, devices: readonly LinuxDevice[]): void {
+export function makeDevices(
+  sys: Syscalls,
+  rootfs: RootDirectory,
+  devices: readonly LinuxDevice[],
+): void {
   sys.umask(0);
   const dev = rootfs.makeDirectory('/dev');
   const given = new Set(devices.map((device) => device.path));
@@ -73,7 +77,7 @@ export function makeDevices(sys: Syscalls, rootfs: Rootfs, devices: readonly Lin
 
 function makeSpecDevice(
   sys: Syscalls,
-  rootfs: Rootfs,
+  rootfs: RootDirectory,
   entry: { device: LinuxDevice; field: string },
 ): void {
   const { device, field } = entry;

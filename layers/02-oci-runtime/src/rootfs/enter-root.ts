@@ -21,9 +21,9 @@ import {
   O_DIRECTORY,
   O_PATH,
   OPEN_TREE_CLONE,
+  RootDirectory,
   type Syscalls,
 } from '@strata/namespaces';
-import { Rootfs } from './rootfs.ts';
 
 const PROPAGATION: Record<string, number> = {
   private: MS_PRIVATE,
@@ -47,17 +47,17 @@ export function isolateMounts(sys: Syscalls, rootfsPropagation: string | undefin
 }
 
 /** Makes the directory a mount of its own and returns it as the root of what follows. */
-export function openRootfs(sys: Syscalls, path: string): Rootfs {
+export function openRootfs(sys: Syscalls, path: string): RootDirectory {
   const place = sys.openat2Later(path, { flags: O_PATH | O_DIRECTORY });
   const tree = sys.openTreeLater(place, '', OPEN_TREE_CLONE | AT_EMPTY_PATH | AT_RECURSIVE);
   // pivot_root(2) refuses a root that propagates; the parent has been made slave already.
   sys.mountSetattr(tree, { propagation: MS_PRIVATE });
   sys.moveMount(tree, place);
-  return new Rootfs(sys, tree);
+  return new RootDirectory(sys, tree);
 }
 
 /** Swaps the process's root for `rootfs` and lets go of the old tree. */
-export function pivotInto(sys: Syscalls, rootfs: Rootfs): void {
+export function pivotInto(sys: Syscalls, rootfs: RootDirectory): void {
   sys.fchdir(rootfs.fd);
   sys.pivotRoot('.', '.');
   // The old root now lies on top at '.'; the container's tree is below it.
@@ -66,7 +66,7 @@ export function pivotInto(sys: Syscalls, rootfs: Rootfs): void {
 }
 
 /** Applies the spec's root.readonly to the root mount itself, not to mounts below it. */
-export function makeRootReadonly(sys: Syscalls, rootfs: Rootfs): void {
+export function makeRootReadonly(sys: Syscalls, rootfs: RootDirectory): void {
   sys.mountSetattr(rootfs.fd, { set: MOUNT_ATTR_RDONLY });
 }
 

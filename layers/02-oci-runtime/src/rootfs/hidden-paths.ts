@@ -21,15 +21,15 @@ import {
   O_DIRECTORY,
   O_PATH,
   OPEN_TREE_CLONE,
+  type RootDirectory,
   S_IFCHR,
   S_IFMT,
   StrataError,
   type Syscalls,
 } from '@strata/namespaces';
-import type { Rootfs } from './rootfs.ts';
 
 /** Hides each path that exists. */
-export function maskPaths(sys: Syscalls, rootfs: Rootfs, paths: readonly string[]): void {
+export function maskPaths(sys: Syscalls, rootfs: RootDirectory, paths: readonly string[]): void {
   const nullDevice = hostNullDevice(sys);
   const directories = rootfs.openAll(paths, O_PATH | O_DIRECTORY);
   const all = rootfs.openAll(paths, O_PATH);
@@ -60,7 +60,11 @@ function there(sys: Syscalls, path: string, opened: Descriptor): number | undefi
 }
 
 /** Makes each path that exists a read-only mount of itself. */
-export function makePathsReadonly(sys: Syscalls, rootfs: Rootfs, paths: readonly string[]): void {
+export function makePathsReadonly(
+  sys: Syscalls,
+  rootfs: RootDirectory,
+  paths: readonly string[],
+): void {
   for (const [index, opened] of rootfs.openAll(paths, O_PATH).entries()) {
     const target = there(sys, paths[index]!, opened);
     if (target === undefined) continue;

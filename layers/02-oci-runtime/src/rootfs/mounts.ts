@@ -18,17 +18,17 @@ import {
   O_PATH,
   OPEN_TREE_CLONE,
   parseMountOptions,
+  type RootDirectory,
   StrataError,
   type Syscalls,
 } from '@strata/namespaces';
 import type { Mount } from '../config/spec.ts';
-import type { Rootfs } from './rootfs.ts';
 
 type MountOptions = ReturnType<typeof parseMountOptions>;
 
 export interface MountContext {
   sys: Syscalls;
-  rootfs: Rootfs;
+  rootfs: RootDirectory;
   /** Directory that relative sources start from. */
   bundle: string;
   /** The container's cgroup, by v1 hierarchy name (or '' for v2): path within the hierarchy. */

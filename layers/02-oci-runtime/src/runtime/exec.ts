@@ -26,6 +26,7 @@ import {
   localSyscalls,
   O_DIRECTORY,
   O_PATH,
+  RootDirectory,
   SIGKILL,
   StrataError,
   Stub,
@@ -53,7 +54,6 @@ import { takeDescriptor } from '../plan/take-descriptor.ts';
 import { credentialOperations } from '../process/credentials.ts';
 import { finalProgram } from '../process/final-program.ts';
 import { openPair } from '../rootfs/console.ts';
-import { Rootfs } from '../rootfs/rootfs.ts';
 import { startKeeping } from './keeping.ts';
 import { openProcess } from './signal.ts';
 import type { ContainerRecord } from './state-store.ts';
@@ -207,7 +207,7 @@ const openTerminal: Step = {
   run(creation) {
     const { init, spec } = creation;
     const { sys } = init!;
-    const rootfs = new Rootfs(sys, sys.openat2('/', { flags: O_PATH | O_DIRECTORY }));
+    const rootfs = new RootDirectory(sys, sys.openat2('/', { flags: O_PATH | O_DIRECTORY }));
     const { master, slave } = openPair(sys, rootfs, {
       size: spec.process!.consoleSize,
       owner: { uid: spec.process!.user.uid },
