@@ -19,4 +19,5 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   cli: async (options) => (await import('./oci/commands.ts')).commands(options),
   memory: async (options) => (await import('./oci/memory.ts')).memory(options),
   cri: async (options) => (await import('./cri/pods.ts')).pods(options),
+  stub: async (options) => (await import('./stub/stubs.ts')).stubs(options),
 };
