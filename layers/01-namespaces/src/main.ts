@@ -1,6 +1,7 @@
 /** The binary `strata-ns`: Linux's container primitives by hand. */
 import { argv } from 'node:process';
 import manifest from '../package.json' with { type: 'json' };
+import { confinementVerbs } from './cli/confine.ts';
 import { processVerbs } from './cli/process-verbs.ts';
 import { namespaceVerbs } from './cli/verbs.ts';
 import { runCommandLine } from './command-line/command-line.ts';
@@ -11,7 +12,7 @@ const program = {
   summary: "Linux's container primitives by hand",
   version: manifest.version,
   globals: {},
-  verbs: { ...namespaceVerbs, ...processVerbs },
+  verbs: { ...namespaceVerbs, ...processVerbs, ...confinementVerbs },
 };
 
 runCommandLine(program, argv.slice(2)).then(exitAtOnce);

@@ -84,7 +84,7 @@ function prepareInside(call: Call, child: Stub): void {
   }
 }
 
-function findInPath(name: string): string {
+export function findInPath(name: string): string {
   if (name.includes('/')) return name;
   const sys = localSyscalls();
   for (const directory of (process.env.PATH ?? '/usr/bin:/bin').split(':')) {

@@ -4,7 +4,7 @@ import type { ResourceLimit } from '../syscalls/process-calls.ts';
 import type { Syscalls } from '../syscalls/syscalls.ts';
 
 /** In the order of their numbers, from 0. */
-const NAMES = [
+export const RESOURCE_LIMIT_NAMES: readonly string[] = [
   'RLIMIT_CPU',
   'RLIMIT_FSIZE',
   'RLIMIT_DATA',
@@ -39,7 +39,7 @@ export function parseResourceLimits(
   const seen = new Set<string>();
   return entries.map(({ type, soft, hard }, index) => {
     const field = `process.rlimits[${index}]`;
-    const resource = NAMES.indexOf(type);
+    const resource = RESOURCE_LIMIT_NAMES.indexOf(type);
     const refuse = (why: string): never => {
       throw new StrataError('INVALID_CONFIG', `${field}: ${why}`, { field });
     };
@@ -61,7 +61,8 @@ export function parseResourceLimits(
 const toLimit = (value: number): bigint => (value === TWO_TO_64 ? RLIM_INFINITY : BigInt(value));
 
 /** The name of a limit's number, or `RLIMIT_16` for one that is not known here. */
-export const resourceName = (resource: number): string => NAMES[resource] ?? `RLIMIT_${resource}`;
+export const resourceName = (resource: number): string =>
+  RESOURCE_LIMIT_NAMES[resource] ?? `RLIMIT_${resource}`;
 
 /**
  * All limits of a process.
@@ -70,7 +71,7 @@ export const resourceName = (resource: number): string => NAMES[resource] ?? `RL
  * @see prlimit(2)
  */
 export function getResourceLimits(sys: Syscalls, pid = 0): ResourceLimit[] {
-  return NAMES.map((_, resource) => sys.prlimit(pid, resource));
+  return RESOURCE_LIMIT_NAMES.map((_, resource) => sys.prlimit(pid, resource));
 }
 
 /** `1024` or `unlimited`. */

@@ -12,7 +12,13 @@
  */
 import { StrataError } from '../errors/strata-error.ts';
 
-const CLASSES = ['IOPRIO_CLASS_NONE', 'IOPRIO_CLASS_RT', 'IOPRIO_CLASS_BE', 'IOPRIO_CLASS_IDLE'];
+/** In the order of their numbers, from 0. */
+export const IO_PRIORITY_CLASSES: readonly string[] = [
+  'IOPRIO_CLASS_NONE',
+  'IOPRIO_CLASS_RT',
+  'IOPRIO_CLASS_BE',
+  'IOPRIO_CLASS_IDLE',
+];
 const CLASS_SHIFT = 13;
 const LEVEL_MASK = 7;
 
@@ -28,7 +34,7 @@ export interface IoPriority {
  * @throws {StrataError} INVALID_CONFIG naming the member: an unknown class, a level out of 0 to 7
  */
 export function encodeIoPriority(priority: IoPriority, field = 'process.ioPriority'): number {
-  const number = CLASSES.indexOf(priority.class);
+  const number = IO_PRIORITY_CLASSES.indexOf(priority.class);
   if (number < 0) {
     const message = `${field}.class: unknown class ${JSON.stringify(priority.class)}`;
     throw new StrataError('INVALID_CONFIG', message, { field: `${field}.class` });
@@ -46,7 +52,7 @@ export function encodeIoPriority(priority: IoPriority, field = 'process.ioPriori
 export function decodeIoPriority(value: number): IoPriority {
   const number = value >> CLASS_SHIFT;
   return {
-    class: CLASSES[number] ?? `IOPRIO_CLASS_${number}`,
+    class: IO_PRIORITY_CLASSES[number] ?? `IOPRIO_CLASS_${number}`,
     priority: value & LEVEL_MASK,
   };
 }

@@ -16,7 +16,7 @@ import { StrataError } from '../errors/strata-error.ts';
 import { formatNumberList, maskToNumbers, numbersToMask, parseNumberList } from './number-list.ts';
 
 /** In the order of their numbers, from 0. */
-const MODES = [
+export const MEMORY_POLICY_MODES: readonly string[] = [
   'MPOL_DEFAULT',
   'MPOL_PREFERRED',
   'MPOL_BIND',
@@ -31,6 +31,7 @@ const FLAGS: Readonly<Record<string, number>> = {
   MPOL_F_RELATIVE_NODES: 1 << 14,
   MPOL_F_NUMA_BALANCING: 1 << 13,
 };
+export const MEMORY_POLICY_FLAGS: readonly string[] = Object.keys(FLAGS);
 const ALL_FLAGS = 0xe000;
 
 const TAKES_NO_NODES = new Set(['MPOL_DEFAULT', 'MPOL_LOCAL']);
@@ -61,7 +62,7 @@ export function encodeMemoryPolicy(
     const at = `${field}.${key}`;
     throw new StrataError('INVALID_CONFIG', `${at}: ${why}`, { field: at });
   };
-  const mode = MODES.indexOf(policy.mode);
+  const mode = MEMORY_POLICY_MODES.indexOf(policy.mode);
   if (mode < 0) refuse('mode', `unknown mode ${JSON.stringify(policy.mode)}`);
   let flags = 0;
   for (const name of policy.flags ?? []) {
@@ -95,7 +96,7 @@ export function decodeMemoryPolicy(raw: { mode: number; nodes: Uint8Array }): Me
   const flags = Object.keys(FLAGS).filter((name) => (raw.mode & FLAGS[name]!) !== 0);
   const nodes = formatNumberList(maskToNumbers(raw.nodes));
   return {
-    mode: MODES[mode] ?? `MPOL_${mode}`,
+    mode: MEMORY_POLICY_MODES[mode] ?? `MPOL_${mode}`,
     ...(nodes !== '' && { nodes }),
     ...(flags.length > 0 && { flags }),
   };

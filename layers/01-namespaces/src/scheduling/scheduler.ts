@@ -36,6 +36,10 @@ const FLAGS: Readonly<Record<string, bigint>> = {
 
 const REAL_TIME = new Set(['SCHED_FIFO', 'SCHED_RR']);
 const FAIR = new Set(['SCHED_OTHER', 'SCHED_BATCH', 'SCHED_EXT']);
+/** The names of all policies and flags. */
+export const SCHEDULING_POLICIES: readonly string[] = Object.keys(POLICIES);
+export const SCHEDULER_FLAGS: readonly string[] = Object.keys(FLAGS);
+
 const HIGHEST_PRIORITY = 99;
 const FULL_UTILIZATION = 1024;
 

@@ -3,7 +3,12 @@
  *
  * @see runtime-spec config-linux.md
  */
-import { encodeMemoryPolicy, encodePersonality } from '@strata/namespaces';
+import {
+  encodeMemoryPolicy,
+  encodePersonality,
+  MEMORY_POLICY_FLAGS,
+  MEMORY_POLICY_MODES,
+} from '@strata/namespaces';
 import {
   absolutePath,
   all,
@@ -33,21 +38,6 @@ const NAMESPACES = ['pid', 'network', 'mount', 'ipc', 'uts', 'user', 'cgroup', '
 const PROPAGATIONS = [
   ...['shared', 'slave', 'private', 'unbindable'],
   ...['rshared', 'rslave', 'rprivate', 'runbindable', ''],
-];
-/** @see set_mempolicy(2) */
-const MEMORY_POLICIES = [
-  'MPOL_DEFAULT',
-  'MPOL_BIND',
-  'MPOL_INTERLEAVE',
-  'MPOL_WEIGHTED_INTERLEAVE',
-  'MPOL_PREFERRED',
-  'MPOL_PREFERRED_MANY',
-  'MPOL_LOCAL',
-];
-const MEMORY_POLICY_FLAGS = [
-  'MPOL_F_NUMA_BALANCING',
-  'MPOL_F_RELATIVE_NODES',
-  'MPOL_F_STATIC_NODES',
 ];
 
 /** Longest name of a network interface. @see netdevice(7) */
@@ -157,7 +147,7 @@ export const linux: Check = object<Linux>(
     intelRdt,
     memoryPolicy: object<NonNullable<Linux['memoryPolicy']>>(
       {
-        mode: oneOf(MEMORY_POLICIES),
+        mode: oneOf(MEMORY_POLICY_MODES),
         nodes: numberList,
         flags: list(oneOf(MEMORY_POLICY_FLAGS)),
       },

@@ -3,7 +3,14 @@
  *
  * @see runtime-spec config.md#process, config.md#linux-process
  */
-import { parseNumberList, schedulerAttributes } from '@strata/namespaces';
+import {
+  IO_PRIORITY_CLASSES,
+  parseNumberList,
+  RESOURCE_LIMIT_NAMES,
+  SCHEDULER_FLAGS,
+  SCHEDULING_POLICIES,
+  schedulerAttributes,
+} from '@strata/namespaces';
 import {
   absolutePath,
   all,
@@ -26,47 +33,8 @@ import { kernelTakes } from './kernel-takes.ts';
 import { Problem, problemAt, shown } from './problem.ts';
 import type { Capabilities, Rlimit, Scheduler, SpecProcess, User } from './spec.ts';
 
-/** @see getrlimit(2) */
-const RESOURCE_LIMITS = [
-  'RLIMIT_AS',
-  'RLIMIT_CORE',
-  'RLIMIT_CPU',
-  'RLIMIT_DATA',
-  'RLIMIT_FSIZE',
-  'RLIMIT_LOCKS',
-  'RLIMIT_MEMLOCK',
-  'RLIMIT_MSGQUEUE',
-  'RLIMIT_NICE',
-  'RLIMIT_NOFILE',
-  'RLIMIT_NPROC',
-  'RLIMIT_RSS',
-  'RLIMIT_RTPRIO',
-  'RLIMIT_RTTIME',
-  'RLIMIT_SIGPENDING',
-  'RLIMIT_STACK',
-];
-
-/** @see sched_setattr(2) */
-const POLICIES = [
-  'SCHED_OTHER',
-  'SCHED_FIFO',
-  'SCHED_RR',
-  'SCHED_BATCH',
-  'SCHED_ISO',
-  'SCHED_IDLE',
-  'SCHED_DEADLINE',
-];
-const SCHEDULER_FLAGS = [
-  'SCHED_FLAG_RESET_ON_FORK',
-  'SCHED_FLAG_RECLAIM',
-  'SCHED_FLAG_DL_OVERRUN',
-  'SCHED_FLAG_KEEP_POLICY',
-  'SCHED_FLAG_KEEP_PARAMS',
-  'SCHED_FLAG_UTIL_CLAMP_MIN',
-  'SCHED_FLAG_UTIL_CLAMP_MAX',
-];
-/** @see ioprio_set(2) */
-const IO_CLASSES = ['IOPRIO_CLASS_RT', 'IOPRIO_CLASS_BE', 'IOPRIO_CLASS_IDLE'];
+/** Those that a spec may name; the kernel has IOPRIO_CLASS_NONE as well. */
+const IO_CLASSES = IO_PRIORITY_CLASSES.filter((name) => name !== 'IOPRIO_CLASS_NONE');
 
 /** `0-3,7`: as cpuset files and taskset(1) have it. */
 export const numberList: Check = (value) => {
@@ -118,7 +86,7 @@ const softWithinHard: Rule<Rlimit> = ({ soft, hard }) =>
   soft > hard ? problemAt(['soft'], `${soft} is above the hard limit ${hard}`) : undefined;
 
 const rlimit: Check = object<Rlimit>(
-  { type: oneOf(RESOURCE_LIMITS), hard: uint64, soft: uint64 },
+  { type: oneOf([...RESOURCE_LIMIT_NAMES].sort()), hard: uint64, soft: uint64 },
   ['type', 'hard', 'soft'],
   softWithinHard,
 );
@@ -134,7 +102,7 @@ const eachLimitOnce: Rule<Rlimit[]> = (limits) => {
 
 const scheduler: Check = object<Scheduler>(
   {
-    policy: oneOf(POLICIES),
+    policy: oneOf(SCHEDULING_POLICIES),
     nice: integer(-20, 19),
     priority: int32,
     flags: list(oneOf(SCHEDULER_FLAGS)),
