@@ -46,6 +46,12 @@ export * from './mounts/mount-options.ts';
 export * from './mounts/mountinfo.ts';
 export * from './mounts/propagation.ts';
 export * from './mounts/root-directory.ts';
+export * from './namespaces/id-map.ts';
+export * from './namespaces/kinds.ts';
+export * from './namespaces/list.ts';
+export * from './namespaces/namespace.ts';
+export * from './namespaces/pin.ts';
+export * from './namespaces/time-offsets.ts';
 export * from './netlink/addresses.ts';
 export * from './netlink/ip-address.ts';
 export * from './netlink/link-kinds.ts';
@@ -123,3 +129,4 @@ export {
   syscallSpans,
 } from './trace/span.ts';
 export { drawWaterfall, isSyscall, type WaterfallOptions } from './trace/waterfall.ts';
+export { userName } from './users/passwd.ts';

@@ -1,9 +1,7 @@
 /** The verbs of `strata-ns`. */
-import { readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import type { Call, Flag, Verb } from '../command-line/flags.ts';
-import { print } from '../command-line/print.ts';
-import { EACCES, ENOENT, ESRCH } from '../errors/errno.ts';
-import { errnoOf, StrataError } from '../errors/strata-error.ts';
+import { StrataError } from '../errors/strata-error.ts';
 import { startArmedStub } from '../stub/armed-stub.ts';
 import { stubElf } from '../stub/program-text.ts';
 import { Stub } from '../stub/stub.ts';
@@ -24,6 +22,7 @@ import {
 import { stringVector } from '../syscalls/memory.ts';
 import { localSyscalls } from '../syscalls/syscalls.ts';
 import { mounts } from './mounts.ts';
+import { explain, ls } from './namespace-list.ts';
 
 const NAMESPACE_FLAGS: Readonly<Record<string, number>> = {
   mount: CLONE_NEWNS,
@@ -94,45 +93,6 @@ export function findInPath(name: string): string {
   throw new StrataError('ENOENT', `${name}: not found in $PATH`, { path: name });
 }
 
-const ls: Verb = {
-  summary: 'list the namespaces of running processes',
-  usage: '',
-  arguments: [0, 0],
-  flags: {
-    type: { type: 'string', short: 't', value: 'TYPE', help: 'only this type (mnt, net...)' },
-  },
-  run(call) {
-    const only = call.text('type');
-    const seen = new Map<string, { pid: number; count: number }>();
-    for (const pid of readdirSync('/proc').map(Number).filter(Boolean)) {
-      for (const link of namespaceLinks(pid)) {
-        if (only && !link.startsWith(`${only}:`)) continue;
-        const entry = seen.get(link);
-        if (entry) entry.count++;
-        else seen.set(link, { pid, count: 1 });
-      }
-    }
-    print(`${'NAMESPACE'.padEnd(24)} PROCESSES  FIRST PID\n`);
-    for (const [link, { pid, count }] of [...seen].sort()) {
-      print(`${link.padEnd(24)} ${String(count).padStart(9)}  ${pid}\n`);
-    }
-    return 0;
-  },
-};
-
-/** `mnt:[4026531841]` and so on, of one process; nothing where it has gone. */
-function namespaceLinks(pid: number): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/ns`)
-      .filter((name) => !name.endsWith('_for_children'))
-      .map((name) => readlinkSync(`/proc/${pid}/ns/${name}`));
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === ENOENT || errno === ESRCH || errno === EACCES) return [];
-    throw error;
-  }
-}
-
 const stub: Verb = {
   summary: "write the stub's executable",
   usage: 'FILE',
@@ -148,4 +108,4 @@ const stub: Verb = {
   },
 };
 
-export const namespaceVerbs: Readonly<Record<string, Verb>> = { run, ls, mounts, stub };
+export const namespaceVerbs: Readonly<Record<string, Verb>> = { run, ls, explain, mounts, stub };
