@@ -75,6 +75,14 @@ export * from './seccomp/agent-socket.ts';
 export { compileSeccomp, type SeccompFilter } from './seccomp/compile.ts';
 export { type DefaultSeccompProfile, defaultSeccompProfile } from './seccomp/default-profile.ts';
 export { disassembleSeccomp } from './seccomp/disassemble.ts';
+export {
+  describeCondition,
+  type Explanation,
+  explainCall,
+  type Outcome,
+  type WordCondition,
+} from './seccomp/explain-call.ts';
+export { describeAnswer } from './seccomp/instruction-words.ts';
 export { interpretSeccomp, type SeccompData, type Verdict } from './seccomp/interpret.ts';
 export * from './seccomp/kernel-support.ts';
 export * from './seccomp/listener.ts';

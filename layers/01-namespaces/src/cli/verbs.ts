@@ -23,6 +23,7 @@ import { stringVector } from '../syscalls/memory.ts';
 import { localSyscalls } from '../syscalls/syscalls.ts';
 import { mounts } from './mounts.ts';
 import { explain, ls } from './namespace-list.ts';
+import { seccomp } from './seccomp-verbs.ts';
 
 const NAMESPACE_FLAGS: Readonly<Record<string, number>> = {
   mount: CLONE_NEWNS,
@@ -108,4 +109,11 @@ const stub: Verb = {
   },
 };
 
-export const namespaceVerbs: Readonly<Record<string, Verb>> = { run, ls, explain, mounts, stub };
+export const namespaceVerbs: Readonly<Record<string, Verb>> = {
+  run,
+  ls,
+  explain,
+  mounts,
+  seccomp,
+  stub,
+};
