@@ -9,14 +9,27 @@ export * from './capabilities/capabilities.ts';
 export * from './capabilities/capability-sets.ts';
 export * from './capabilities/file-capabilities.ts';
 export { Cgroup, type CgroupPaths } from './cgroups/cgroup.ts';
+export type { CgroupEvent, CgroupEvents, CgroupWatchOptions } from './cgroups/events/events.ts';
+export type { StallOptions } from './cgroups/events/pressure-trigger.ts';
 export {
   type CgroupLayout,
   cgroupLayout,
   detectCgroups,
   type Hierarchy,
+  homeOf,
+  UNIFIED_KEY,
 } from './cgroups/layout.ts';
-export type { CgroupResources, DeviceRule as CgroupDeviceRule } from './cgroups/resources.ts';
-export type { CgroupStats } from './cgroups/stats.ts';
+export { readOomKills } from './cgroups/oom-kills.ts';
+export type {
+  CgroupResources,
+  DeviceRule as CgroupDeviceRule,
+  ThrottleDevice,
+  WeightDevice,
+} from './cgroups/resources.ts';
+export type { DeviceIo, IoStats } from './cgroups/stats/io.ts';
+export type { MemoryStats } from './cgroups/stats/memory.ts';
+export type { Pressure, PressureLine } from './cgroups/stats/pressure.ts';
+export type { CgroupStats } from './cgroups/stats/stats.ts';
 export { SystemdManager, type SystemdOptions } from './cgroups/systemd/manager.ts';
 export { type ScopeOptions, SystemdScope } from './cgroups/systemd/scope.ts';
 export {

@@ -21,7 +21,7 @@ function v2Cgroup(files: Record<string, string>, controllers: string[]): Cgroup 
   for (const [file, text] of Object.entries(files)) writeFileSync(`${root}/web/${file}`, text);
   const unified = { key: '', version: 2, mountPoint: root, root: '/', controllers } as const;
   const layout: CgroupLayout = { mode: 'v2', hierarchies: [unified] };
-  return Cgroup.open({ '': `${root}/web` }, layout);
+  return Cgroup.open({ '': `${root}/web` }, { layout });
 }
 
 const read = (file: string): string => readFileSync(`${root}/web/${file}`, 'utf8');
@@ -38,7 +38,7 @@ test('v2 limits are in the files they belong to', () => {
     unified: { 'memory.high': '1000' },
   });
   expect(Object.fromEntries([...names, 'memory.high'].map((name) => [name, read(name)]))).toEqual({
-    'cpu.weight': '79',
+    'cpu.weight': '174',
     'cpu.max': '20000 100000',
     'memory.max': String(1 << 20),
     'memory.swap.max': String(2 << 20),
@@ -83,9 +83,9 @@ test('v2 counters', () => {
     },
     ['cpu', 'memory', 'pids'],
   );
-  expect(cgroup.stats()).toEqual({
-    cpu: { usageNs: 1_500_000 },
-    memory: { usage: 5000, workingSet: 3000 },
+  expect(cgroup.stats()).toMatchObject({
+    cpu: { usageNs: 1_500_000, userNs: 1_000_000 },
+    memory: { usage: 5000, workingSet: 3000, events: { oom: 3, oom_kill: 2 } },
     pids: { current: 3, limit: 10 },
   });
   expect(cgroup.oomKills()).toBe(2);

@@ -13,35 +13,65 @@
  * @see cgroups(7), Documentation/admin-guide/cgroup-v2.rst
  */
 import { existsSync } from 'node:fs';
-import { StrataError } from '../errors/strata-error.ts';
+import { ESRCH } from '../errors/errno.ts';
+import { errnoOf, StrataError } from '../errors/strata-error.ts';
+import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../syscalls/constants.ts';
+import { localSyscalls, type Syscalls } from '../syscalls/syscalls.ts';
 import { applyLimits } from './apply-limits.ts';
-import { readCgroupFile, writeCgroupFile } from './cgroup-file.ts';
+import { writeCgroupFile } from './cgroup-file.ts';
 import { pathInHierarchy, validateCgroupPath } from './cgroup-path.ts';
+import { planLimits } from './controllers.ts';
 import { makeCgroupDirectory, processesBelow, removeCgroupTree } from './directories.ts';
+import { CgroupEvents, type CgroupWatchOptions } from './events/events.ts';
 import { type Freezer, freeze, isFreezing, thaw } from './freezer.ts';
 import { killAll } from './kill.ts';
-import { type CgroupLayout, detectCgroups, type Hierarchy } from './layout.ts';
+import {
+  type CgroupLayout,
+  type ControllerHome,
+  detectCgroups,
+  type Hierarchy,
+  homeOf,
+  UNIFIED_KEY,
+  unifiedOf,
+} from './layout.ts';
+import { readOomKills } from './oom-kills.ts';
 import { Patience } from './patience.ts';
 import type { CgroupResources } from './resources.ts';
-import { type CgroupStats, readStats } from './stats.ts';
+import { type CgroupStats, readStats } from './stats/stats.ts';
 
-/** Key of the hierarchy → absolute directory. */
+/** Key of the hierarchy ('' for v2) → absolute directory. */
 export type CgroupPaths = Readonly<Record<string, string>>;
 
 const FREEZE_LIMIT_MS = 5000;
 const DELETE_LIMIT_MS = 2000;
+/** How often processes that fork meanwhile are looked for when all are moved. */
+const MOVE_ROUNDS = 10;
 
 export class Cgroup implements Disposable {
-  readonly paths: CgroupPaths;
+  readonly #paths: Record<string, string>;
+  /** Those of the directories that are ours to remove. */
+  readonly #made: Set<string>;
   readonly #layout: CgroupLayout;
 
-  private constructor(paths: CgroupPaths, layout: CgroupLayout) {
-    this.paths = paths;
+  private constructor(paths: CgroupPaths, made: Iterable<string>, layout: CgroupLayout) {
+    this.#paths = { ...paths };
+    this.#made = new Set(made);
     this.#layout = layout;
   }
 
+  /** The directories by hierarchy. More of them after a `set` that needs the v2 one of a hybrid machine. */
+  get paths(): CgroupPaths {
+    return this.#paths;
+  }
+
+  /** The hierarchies whose directories were made here, which are those that `delete` removes. */
+  get made(): readonly string[] {
+    return [...this.#made];
+  }
+
   /**
-   * Makes the directories, and their parents where they are missing.
+   * Makes the directories, and their parents where they are missing. One that is there already, and
+   * empty, is used and never removed: it belongs to somebody else.
    *
    * All v1 hierarchies are joined, `name=systemd` included, as runc does: a container must not stay
    * in the service that started it, or stopping the service would kill it. It is the cheapest of
@@ -49,62 +79,121 @@ export class Cgroup implements Disposable {
    *
    * @param path from the root of each hierarchy, such as /strata/web; without the leading slash from
    *   this process's own cgroup
-   * @throws {StrataError} CGROUP_IN_USE where processes are in it already, INVALID_CGROUP_PATH
+   * @throws {StrataError} CGROUP_IN_USE where processes are in it already, INVALID_CGROUP_PATH,
+   *   CGROUP_CREATE with EROFS, EACCES or another errno of mkdir(2)
    */
   static create(path: string, layout: CgroupLayout = detectCgroups()): Cgroup {
     validateCgroupPath(path);
-    const made: Record<string, string> = {};
-    const paths: Record<string, string> = {};
+    const cgroup = new Cgroup({}, [], layout);
     try {
       for (const hierarchy of layout.hierarchies) {
         const below = pathInHierarchy(path, hierarchy);
-        const directory = hierarchy.mountPoint + below;
-        if (makeCgroupDirectory(hierarchy, below)) made[hierarchy.key] = directory;
-        else refuseIfUsed(directory);
-        paths[hierarchy.key] = directory;
+        if (!cgroup.#join(hierarchy, below)) refuseIfUsed(hierarchy.mountPoint + below);
       }
     } catch (error) {
       // Only what was made here: what was there before belongs to somebody else.
-      new Cgroup(made, layout).delete();
+      cgroup.delete();
       throw error;
     }
-    return new Cgroup(paths, layout);
+    return cgroup;
   }
 
-  /** One that was made before, by the paths it had. */
-  static open(paths: CgroupPaths, layout: CgroupLayout = detectCgroups()): Cgroup {
-    return new Cgroup(paths, layout);
-  }
-
-  /** What is there of a path; undefined where nothing is. @throws {StrataError} INVALID_CGROUP_PATH */
-  static openIfThere(path: string, layout: CgroupLayout = detectCgroups()): Cgroup | undefined {
-    validateCgroupPath(path);
-    const found = layout.hierarchies
-      .map((each) => [each.key, each.mountPoint + pathInHierarchy(path, each)] as const)
-      .filter(([, directory]) => existsSync(directory));
-    return found.length > 0 ? new Cgroup(Object.fromEntries(found), layout) : undefined;
+  /** Whether it was made, and not there before. */
+  #join(hierarchy: Hierarchy, below: string): boolean {
+    const isNew = makeCgroupDirectory(hierarchy, below);
+    this.#paths[hierarchy.key] = hierarchy.mountPoint + below;
+    if (isNew) this.#made.add(hierarchy.key);
+    return isNew;
   }
 
   /**
-   * Applies limits; what is not given stays as it is.
+   * One that was made before, by the paths it had.
+   * @param options.made the hierarchies in which it was made, as `made` has said; default: all
+   */
+  static open(
+    paths: CgroupPaths,
+    options: { made?: readonly string[] | undefined; layout?: CgroupLayout } = {},
+  ): Cgroup {
+    const { made = Object.keys(paths), layout = detectCgroups() } = options;
+    return new Cgroup(paths, made, layout);
+  }
+
+  /**
+   * What is there of a path; undefined where nothing is. Its `delete` removes all of it, whoever has
+   * made it.
+   * @throws {StrataError} INVALID_CGROUP_PATH
+   */
+  static openIfThere(path: string, layout: CgroupLayout = detectCgroups()): Cgroup | undefined {
+    const found = directoriesOf(path, layout).filter(([, directory]) => existsSync(directory));
+    const paths = Object.fromEntries(found);
+    return found.length > 0 ? new Cgroup(paths, Object.keys(paths), layout) : undefined;
+  }
+
+  /**
+   * The directories that `create` would make: those that are not there. Written down before, they are
+   * what may be removed after a creation of which only the path is known.
+   * @throws {StrataError} INVALID_CGROUP_PATH
+   */
+  static missing(path: string, layout: CgroupLayout = detectCgroups()): CgroupPaths {
+    const all = directoriesOf(path, layout);
+    return Object.fromEntries(all.filter(([, directory]) => !existsSync(directory)));
+  }
+
+  /**
+   * Applies limits; what is not given stays as it is. On a hybrid machine one whose controller is in
+   * the v2 hierarchy makes the cgroup there too, and moves its processes into it.
    * @throws {StrataError} CGROUP_LIMIT naming the field: a missing controller, a refused value
    */
   set(resources: CgroupResources): void {
-    applyLimits(resources, this.#layout, this.paths);
+    const plan = planLimits(this.#layout, resources);
+    const unified = unifiedOf(this.#layout);
+    if (unified && this.#paths[unified.key] === undefined) {
+      const isNeeded = plan.hasDeviceProgram || plan.writes.some(({ key }) => key === unified.key);
+      if (isNeeded) this.#joinUnified(unified);
+    }
+    applyLimits(plan, resources, this.#paths);
+  }
+
+  #joinUnified(unified: Hierarchy): void {
+    const other = this.#layout.hierarchies.find(({ key }) => this.#paths[key] !== undefined);
+    if (!other) return;
+    this.#join(unified, this.#paths[other.key]!.slice(other.mountPoint.length));
+    const moved = new Set<number>();
+    for (let round = 0; round < MOVE_ROUNDS; round++) {
+      const pids = this.processes().filter((pid) => !moved.has(pid));
+      if (pids.length === 0) return;
+      for (const pid of pids) {
+        moveProcess(this.#paths[unified.key]!, pid, { mayBeGone: true });
+        moved.add(pid);
+      }
+    }
   }
 
   /**
    * Moves a process (with all its threads) into the cgroup.
    *
    * The kernel waits for an RCU grace period here, milliseconds; a process that is about to be made
-   * is better born in its cgroup (clone3) or moves its one thread itself (see layer 02).
+   * is better born in its cgroup (`openForClone`) or moves its one thread itself (see layer 02).
    *
-   * @throws {StrataError} CGROUP_WRITE
+   * @throws {StrataError} CGROUP_WRITE: ESRCH for a process that has ended, ENOENT for a cgroup that
+   *   was removed, EBUSY for one of v2 that has controllers for those below it
    */
   attach(pid: number): void {
-    for (const directory of Object.values(this.paths)) {
-      writeCgroupFile(`${directory}/cgroup.procs`, String(pid), 'attach to cgroup');
-    }
+    for (const directory of Object.values(this.#paths)) moveProcess(directory, pid);
+  }
+
+  /**
+   * Opens the v2 directory for a clone3(2) with CLONE_INTO_CGROUP: a child that is born in its cgroup
+   * never was in another, and no lock is waited for.
+   *
+   * @param sys of the process that will clone
+   * @returns a descriptor of that process, to be closed by the caller; undefined without v2
+   * @throws {SyscallError} ENOENT where the cgroup was removed
+   */
+  openForClone(sys: Syscalls = localSyscalls()): number | undefined {
+    const directory = this.#paths[UNIFIED_KEY];
+    if (directory === undefined) return undefined;
+    return sys.openat2(directory, { flags: O_DIRECTORY | O_PATH | O_CLOEXEC });
   }
 
   /** All processes in it and in cgroups below it; none once it is removed. */
@@ -115,7 +204,7 @@ export class Cgroup implements Disposable {
 
   /** Where its processes are listed: where they would be frozen. */
   #processDirectory(): string | undefined {
-    return this.#freezer()?.directory ?? Object.values(this.paths)[0];
+    return this.#freezer()?.directory ?? Object.values(this.#paths)[0];
   }
 
   /**
@@ -137,7 +226,7 @@ export class Cgroup implements Disposable {
 
   #freezer(): Freezer | undefined {
     const version = this.#version;
-    const directory = version === 2 ? this.paths[''] : this.#directoryOf('freezer');
+    const directory = version === 2 ? this.#paths[UNIFIED_KEY] : this.#directoryOf('freezer');
     return directory === undefined ? undefined : { version, directory };
   }
 
@@ -159,16 +248,27 @@ export class Cgroup implements Disposable {
 
   /** What its processes have used. */
   stats(): CgroupStats {
-    return readStats(this.#version, (controller) => this.#directoryOf(controller));
+    return readStats((controller) => this.#homeOf(controller), this.#paths[UNIFIED_KEY]);
   }
 
   /** How many processes the OOM killer has taken from it; to be asked before `delete`. */
   oomKills(): number {
-    const memory = this.#directoryOf('memory');
-    if (memory === undefined) return 0;
-    const file = this.#version === 2 ? 'memory.events' : 'memory.oom_control';
-    const text = readCgroupFile(`${memory}/${file}`);
-    return Number(/^oom_kill (\d+)$/m.exec(text ?? '')?.[1] ?? 0);
+    const memory = this.#homeOf('memory');
+    return memory === undefined ? 0 : readOomKills(memory);
+  }
+
+  /**
+   * Reports what happens in the cgroup, from Node's event loop and without asking again and again,
+   * until the watch is disposed of: out of memory, memory pressure, all processes gone.
+   *
+   *   using events = cgroup.watch();
+   *   for await (const event of events) ...
+   *
+   * @throws {StrataError} CGROUP_WATCH where the kernel refuses
+   */
+  watch(options: CgroupWatchOptions = {}): CgroupEvents {
+    const unified = this.#paths[UNIFIED_KEY];
+    return new CgroupEvents({ memory: this.#homeOf('memory'), unified }, options);
   }
 
   get #version(): 1 | 2 {
@@ -176,22 +276,48 @@ export class Cgroup implements Disposable {
   }
 
   #directoryOf(controller: string): string | undefined {
-    const has = ({ controllers }: Hierarchy): boolean => controllers.includes(controller);
-    const hierarchy = this.#layout.hierarchies.find(has);
-    return hierarchy && this.paths[hierarchy.key];
+    return this.#homeOf(controller)?.directory;
+  }
+
+  #homeOf(controller: string): ControllerHome | undefined {
+    const hierarchy = homeOf(this.#layout, controller);
+    const directory = hierarchy && this.#paths[hierarchy.key];
+    return directory === undefined ? undefined : { version: hierarchy!.version, directory };
   }
 
   /**
-   * Removes it and all cgroups below it. Processes that are just ending are waited for.
-   * @throws {StrataError} CGROUP_BUSY where a process stays in it for 2 s
+   * Removes those of its directories that were made by it, and all cgroups below them. Processes that
+   * are just ending are waited for.
+   * @throws {StrataError} CGROUP_BUSY, naming who is in it, where a process stays for 2 s
    */
   delete(): void {
     const patience = new Patience(DELETE_LIMIT_MS);
-    for (const directory of Object.values(this.paths)) removeCgroupTree(directory, patience);
+    for (const key of this.#made) {
+      const directory = this.#paths[key];
+      if (directory !== undefined) removeCgroupTree(directory, patience);
+    }
   }
 
   [Symbol.dispose](): void {
     this.delete();
+  }
+}
+
+function directoriesOf(path: string, layout: CgroupLayout): [key: string, directory: string][] {
+  validateCgroupPath(path);
+  const { hierarchies, unified } = layout;
+  return [...hierarchies, ...(unified ? [unified] : [])].map((each) => [
+    each.key,
+    each.mountPoint + pathInHierarchy(path, each),
+  ]);
+}
+
+/** @throws {StrataError} CGROUP_WRITE */
+function moveProcess(directory: string, pid: number, { mayBeGone = false } = {}): void {
+  try {
+    writeCgroupFile(`${directory}/cgroup.procs`, String(pid), 'attach to cgroup');
+  } catch (error) {
+    if (!mayBeGone || errnoOf(error) !== ESRCH) throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { controllerWrites } from './controllers.ts';
+import { planLimits } from './controllers.ts';
 import type { CgroupLayout } from './layout.ts';
 import type { CgroupResources } from './resources.ts';
 import { weightOfShares } from './v2/cpu.ts';
@@ -28,7 +28,7 @@ const v1: CgroupLayout = {
 };
 
 const lines = (layout: CgroupLayout, resources: CgroupResources): string[] =>
-  controllerWrites(layout, resources).map(({ key, file, value }) => `${key}/${file}=${value}`);
+  planLimits(layout, resources).writes.map(({ key, file, value }) => `${key}/${file}=${value}`);
 
 const LIMITS: CgroupResources = {
   cpu: { shares: 1024, quota: 50_000, period: 100_000, burst: 1000, cpus: '0-1', idle: 0 },
@@ -54,10 +54,10 @@ test('limits as files of v1', () => {
 test('limits as files of v2', () => {
   expect(lines(v2, LIMITS)).toEqual([
     '/cpuset.cpus=0-1',
-    '/cpu.weight=39',
+    '/cpu.idle=0',
+    '/cpu.weight=100',
     '/cpu.max=50000 100000',
     '/cpu.max.burst=1000',
-    '/cpu.idle=0',
     '/memory.max=100',
     '/memory.low=50',
     '/memory.swap.max=50',
@@ -67,7 +67,9 @@ test('limits as files of v2', () => {
 
 test.each([
   [2, 1],
-  [1024, 39],
+  [1024, 100],
+  [512, 59],
+  [3, 2],
   [262_144, 10_000],
   [1, 1],
   [10 ** 9, 10_000],
@@ -105,5 +107,5 @@ test.each<[string, CgroupLayout, CgroupResources, RegExp]>([
   ['unified of the core', v2, { unified: { 'cgroup.procs': '1' } }, /unified.*not a file/],
   ['swap below memory', v2, { memory: { limit: 10, swap: 5 } }, /memory\.swap/],
 ])('%s is refused', (_, layout, resources, message) => {
-  expect(() => controllerWrites(layout, resources)).toThrow(message);
+  expect(() => planLimits(layout, resources)).toThrow(message);
 });

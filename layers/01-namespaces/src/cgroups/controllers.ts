@@ -1,10 +1,11 @@
 /** Which controller writes what, and into which hierarchy. */
 import { StrataError } from '../errors/strata-error.ts';
-import type { CgroupLayout } from './layout.ts';
+import { type CgroupLayout, type Hierarchy, homeOf, unifiedOf } from './layout.ts';
 import {
   type CgroupResources,
   type CgroupWrite,
   type Controller,
+  invalidLimit,
   RESOURCES_FIELD,
 } from './resources.ts';
 import { blkio } from './v1/blkio.ts';
@@ -22,72 +23,110 @@ import { hugetlb as hugetlb2 } from './v2/hugetlb.ts';
 import { io } from './v2/io.ts';
 import { memory as memory2 } from './v2/memory.ts';
 
-const V1: Readonly<Record<string, Controller>> = {
-  cpuset: cpuset1,
-  cpu: cpu1,
-  memory: memory1,
-  pids,
-  blkio,
-  devices,
-  hugetlb: hugetlb1,
-  net_cls: netCls,
-  net_prio: netPrio,
-  rdma,
-};
-const V2: Readonly<Record<string, Controller>> = {
-  cpuset: cpuset2,
-  cpu: cpu2,
-  memory: memory2,
-  pids,
-  io,
-  hugetlb: hugetlb2,
-  rdma,
-  // Not there on v2: asking for one is refused.
-  net_cls: netCls,
-  net_prio: netPrio,
-};
+/**
+ * What a section of the limits becomes, by the version of the hierarchy that has its controller. A
+ * list, for what a machine has of v1 comes first: on a hybrid one each controller lives in one of both.
+ */
+interface Row {
+  readonly v1: readonly [controller: string, plan: Controller];
+  readonly v2?: readonly [controller: string, plan: Controller];
+}
+
+const ROWS: readonly Row[] = [
+  { v1: ['cpuset', cpuset1], v2: ['cpuset', cpuset2] },
+  { v1: ['cpu', cpu1], v2: ['cpu', cpu2] },
+  { v1: ['memory', memory1], v2: ['memory', memory2] },
+  { v1: ['pids', pids], v2: ['pids', pids] },
+  { v1: ['blkio', blkio], v2: ['io', io] },
+  { v1: ['hugetlb', hugetlb1], v2: ['hugetlb', hugetlb2] },
+  { v1: ['rdma', rdma], v2: ['rdma', rdma] },
+  { v1: ['net_cls', netCls] },
+  { v1: ['net_prio', netPrio] },
+];
 
 /** A write with the key of the hierarchy it belongs to. */
 export interface PlacedWrite extends CgroupWrite {
   key: string;
 }
 
+/** What limits become on one machine. */
+export interface LimitPlan {
+  readonly writes: readonly PlacedWrite[];
+  /** Whether the rules for devices become a program, attached in the v2 hierarchy. */
+  readonly hasDeviceProgram: boolean;
+}
+
 /**
  * The writes that put limits into effect, with the key of the hierarchy each belongs to.
  * @throws {StrataError} CGROUP_LIMIT for a limit whose controller this machine does not have
  */
-export function controllerWrites(layout: CgroupLayout, resources: CgroupResources): PlacedWrite[] {
-  const table = layout.mode === 'v2' ? V2 : V1;
-  const writes = Object.entries(table).flatMap(([controller, plan]) => {
-    const planned = plan(resources);
-    if (planned.length === 0) return [];
-    const hierarchy = layout.hierarchies.find(({ controllers }) =>
-      controllers.includes(controller),
-    );
-    if (!hierarchy) throw missing(controller, planned[0]!.field);
-    return planned.map((write) => ({ ...write, key: hierarchy.key }));
-  });
-  return [...writes, ...unifiedWrites(layout, resources)];
+export function planLimits(layout: CgroupLayout, resources: CgroupResources): LimitPlan {
+  const writes = ROWS.flatMap((row) => rowWrites(layout, row, resources));
+  const rules = deviceWrites(layout, resources);
+  const isProgram = rules === undefined && (resources.devices?.length ?? 0) > 0;
+  return {
+    writes: [...writes, ...(rules ?? []), ...unifiedWrites(layout, resources)],
+    hasDeviceProgram: isProgram,
+  };
 }
 
-function missing(controller: string, field: string): StrataError {
-  return new StrataError('CGROUP_LIMIT', `${field}: there is no ${controller} controller`, {
+function rowWrites(layout: CgroupLayout, row: Row, resources: CgroupResources): PlacedWrite[] {
+  for (const version of [1, 2] as const) {
+    const [controller, plan] = (version === 1 ? row.v1 : row.v2) ?? [];
+    const home = controller === undefined ? undefined : homeOf(layout, controller);
+    if (!plan || home?.version !== version) continue;
+    return plan(resources).map((each) => ({ ...each, key: home.key }));
+  }
+  const [controller, plan] = (layout.mode === 'v2' && row.v2) || row.v1;
+  const planned = plan(resources);
+  if (planned.length > 0) throw missing(controller, planned[0]!.field);
+  return [];
+}
+
+/** Undefined where v1 does not have them, so that they have to be a program of v2. */
+function deviceWrites(layout: CgroupLayout, resources: CgroupResources): PlacedWrite[] | undefined {
+  const home = homeOf(layout, 'devices');
+  if (home?.version === 1) return devices(resources).map((each) => ({ ...each, key: home.key }));
+  if (unifiedOf(layout)) return undefined;
+  const planned = devices(resources);
+  if (planned.length > 0) throw missing('devices', planned[0]!.field);
+  return [];
+}
+
+function missing(controller: string, field: string, within?: Hierarchy): StrataError {
+  const place = within ? ` at ${within.mountPoint}` : '';
+  return new StrataError('CGROUP_LIMIT', `${field}: there is no ${controller} controller${place}`, {
     field,
-    hint: `mount or enable the ${controller} controller, or leave the limit out`,
+    hint: within
+      ? `its controllers are ${within.controllers.join(', ') || 'none'}`
+      : `mount or enable the ${controller} controller, or leave the limit out`,
   });
 }
 
-/** linux.resources.unified: v2 files by their names. */
+/** Files of the core that limit something; the others are for whoever manages the cgroup. */
+const CORE_FILES = new Set(['cgroup.max.depth', 'cgroup.max.descendants']);
+
+/** linux.resources.unified: v2 files by their names. A value of several lines is as many writes. */
 function unifiedWrites(layout: CgroupLayout, { unified = {} }: CgroupResources): PlacedWrite[] {
-  return Object.entries(unified).map(([file, value]) => {
-    const field = `${RESOURCES_FIELD}.unified[${JSON.stringify(file)}]`;
-    if (layout.mode !== 'v2') {
-      throw new StrataError('CGROUP_LIMIT', `${field}: this machine has cgroup v1`, { field });
-    }
+  const hierarchy = unifiedOf(layout);
+  return Object.entries(unified).flatMap(([file, value]) => {
+    const name = `unified[${JSON.stringify(file)}]`;
+    if (!hierarchy) throw invalidLimit(name, 'this machine has cgroup v1');
     // A file name of the controllers, never a way to another place.
-    if (!/^[a-z]+(\.[a-z0-9_]+)+$/i.test(file) || file.startsWith('cgroup.')) {
-      throw new StrataError('CGROUP_LIMIT', `${field}: not a file of a controller`, { field });
+    const isCore = file.startsWith('cgroup.');
+    if (isCore ? !CORE_FILES.has(file) : !/^[a-z]+(\.[a-z0-9_]+)+$/i.test(file)) {
+      throw invalidLimit(name, 'not a file of a controller');
     }
-    return { key: '', file, value, field };
+    const controller = file.slice(0, file.indexOf('.'));
+    if (!isCore && !hierarchy.controllers.includes(controller)) {
+      throw missing(controller, `${RESOURCES_FIELD}.${name}`, hierarchy);
+    }
+    const lines = value.split('\n').filter((line) => line !== '');
+    return lines.map((line) => ({
+      key: hierarchy.key,
+      file,
+      value: line,
+      field: `${RESOURCES_FIELD}.${name}`,
+    }));
   });
 }

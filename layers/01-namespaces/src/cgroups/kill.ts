@@ -15,7 +15,7 @@ import { StrataError } from '../errors/strata-error.ts';
 import { SIGKILL } from '../syscalls/signals.ts';
 import { localSyscalls } from '../syscalls/syscalls.ts';
 import { tryWriteCgroupFile } from './cgroup-file.ts';
-import { processesBelow, subdirectories } from './directories.ts';
+import { processesBelow, subdirectories, whoIsIn } from './directories.ts';
 import { type Freezer, isFreezing, thaw, tryFreeze } from './freezer.ts';
 import { Patience } from './patience.ts';
 
@@ -87,9 +87,6 @@ function signalMembers(directory: string): void {
 }
 
 function survivors(path: string): StrataError {
-  const pids = processesBelow(path);
-  return new StrataError('CGROUP_BUSY', `processes of the cgroup ${path} survive SIGKILL`, {
-    path,
-    hint: `processes ${pids.slice(0, 5).join(', ')} are perhaps in uninterruptible sleep (state D)`,
-  });
+  const message = `processes of the cgroup ${path} survive SIGKILL`;
+  return new StrataError('CGROUP_BUSY', message, { path, hint: whoIsIn(path) });
 }

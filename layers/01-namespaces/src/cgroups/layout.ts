@@ -23,11 +23,20 @@ export interface Hierarchy {
   controllers: readonly string[];
 }
 
+/** Key of the v2 hierarchy. */
+export const UNIFIED_KEY = '';
+
+/** Where one controller of one cgroup has its files. */
+export interface ControllerHome {
+  version: 1 | 2;
+  directory: string;
+}
+
 export interface CgroupLayout {
   mode: 'v1' | 'v2' | 'hybrid';
-  /** Those that containers are put into: all of v1, or the one of v2. */
+  /** Those that every container is put into: all of v1, or the one of v2. */
   hierarchies: readonly Hierarchy[];
-  /** The v2 hierarchy beside those of v1. */
+  /** The v2 hierarchy beside those of v1: joined by those who need one of its controllers. */
   unified?: Hierarchy;
 }
 
@@ -47,6 +56,17 @@ const V1_CONTROLLERS = new Set([
   'rdma',
   'misc',
 ]);
+
+/** Where a controller works: in its v1 hierarchy, or in the v2 one; undefined where it is not there. */
+export function homeOf(layout: CgroupLayout, controller: string): Hierarchy | undefined {
+  const has = ({ controllers }: Hierarchy): boolean => controllers.includes(controller);
+  if (layout.unified && has(layout.unified)) return layout.unified;
+  return layout.hierarchies.find(has);
+}
+
+/** The v2 hierarchy: the only one, or that of a hybrid machine. */
+export const unifiedOf = ({ mode, hierarchies, unified }: CgroupLayout): Hierarchy | undefined =>
+  mode === 'v2' ? hierarchies[0] : unified;
 
 let detected: CgroupLayout | undefined;
 
@@ -69,7 +89,7 @@ export function cgroupLayout(mountinfo: string, readText: (path: string) => stri
   for (const { type, mountPoint, root, superOptions } of parseMountinfo(mountinfo)) {
     if (type === 'cgroup2' && !v2) {
       const controllers = readText(`${mountPoint}/cgroup.controllers`).split(/\s+/).filter(Boolean);
-      v2 = { key: '', version: 2, mountPoint, root, controllers };
+      v2 = { key: UNIFIED_KEY, version: 2, mountPoint, root, controllers };
     } else if (type === 'cgroup') {
       const controllers = superOptions.filter((option) => V1_CONTROLLERS.has(option));
       const name = superOptions.find((option) => option.startsWith('name='));

@@ -18,6 +18,11 @@ export class Patience {
     this.#deadlineMs = performance.now() + limitMs;
   }
 
+  /** Whether the time is up. */
+  get isOver(): boolean {
+    return performance.now() >= this.#deadlineMs;
+  }
+
   /** Sleeps; false, without sleeping, when the time is up. */
   pause(): boolean {
     const leftMs = this.#deadlineMs - performance.now();

@@ -4,31 +4,49 @@
  *
  * @see runtime-spec config-linux.md#control-groups
  */
+import { StrataError } from '../errors/strata-error.ts';
+
 export interface CgroupResources {
   devices?: readonly DeviceRule[];
   memory?: {
+    /** Bytes; -1 is no limit. */
     limit?: number;
+    /** Bytes that are reclaimed last. */
     reservation?: number;
+    /** Bytes of memory and swap together; -1 is no limit. */
     swap?: number;
+    /** 0 to 100 (200 since Linux 5.8). v1 only. */
     swappiness?: number;
-    /** v1 only: v2 has no such switch. */
+    /** v1 only. */
     disableOOMKiller?: boolean;
-    /** v1 only; on v2 such buffers count as memory. */
+    /** Bytes of TCP buffers. v1 only; on v2 they count as memory. */
     kernelTCP?: number;
+    /** Deprecated by the spec, and taken out of Linux 5.16: has no effect. */
+    kernel?: number;
+    /** Deprecated: a memory cgroup always counts those below it. Has no effect. */
+    useHierarchy?: boolean;
     /** Refuse a limit below what is in use instead of killing to get there. */
     checkBeforeUpdate?: boolean;
   };
   cpu?: {
+    /** 2 to 262144, 1024 unless given: the part of a busy processor compared to siblings. */
     shares?: number;
+    /** Microseconds of processor time per period; -1 is no limit. */
     quota?: number;
+    /** Microseconds of unused quota that may be saved up. */
     burst?: number;
+    /** Microseconds. */
     period?: number;
+    /** Microseconds per realtimePeriod for SCHED_FIFO and SCHED_RR. v1 only. */
     realtimeRuntime?: number;
     realtimePeriod?: number;
+    /** `0-3,6` */
     cpus?: string;
     mems?: string;
+    /** 1: runs only when nobody else wants to (SCHED_IDLE for the whole cgroup). */
     idle?: number;
   };
+  /** Tasks, threads included; 0 and less are no limit. */
   pids?: { limit?: number };
   blockIO?: {
     weight?: number;
@@ -79,6 +97,10 @@ export interface CgroupWrite {
   file: string;
   value: string;
   field: string;
+  /** What is written where the kernel does not have `file`. */
+  otherwise?: { file: string; value: string };
+  /** Nothing is lost where the kernel does not have the file. */
+  isOptional?: true;
 }
 
 /** What a controller makes of the limits. Nothing where none of them is its own. */
@@ -94,6 +116,26 @@ export function write(
 ): CgroupWrite[] {
   if (value === undefined) return [];
   return [{ file, value: String(value), field: `${RESOURCES_FIELD}.${field}` }];
+}
+
+/** @throws {StrataError} CGROUP_LIMIT where a value is given that this version of cgroups cannot have */
+export function unsupported(value: unknown, field: string, why: string): [] {
+  if (value === undefined) return [];
+  throw invalidLimit(field, why);
+}
+
+/** The error of a limit that is refused before anything is written. */
+export function invalidLimit(field: string, why: string): StrataError {
+  const path = `${RESOURCES_FIELD}.${field}`;
+  return new StrataError('CGROUP_LIMIT', `${path}: ${why}`, { field: path });
+}
+
+/**
+ * Refuses a name that would be more than one word of a line, or another file.
+ * @throws {StrataError} CGROUP_LIMIT
+ */
+export function checkName(name: string, pattern: RegExp, field: string): void {
+  if (!pattern.test(name)) throw invalidLimit(field, `${JSON.stringify(name)} is not a valid name`);
 }
 
 /** Writes of a list with one entry for each device; `describe` gets the device as `8:0`. */

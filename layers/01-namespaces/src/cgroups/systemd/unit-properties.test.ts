@@ -35,7 +35,7 @@ const cases: [CgroupResources, [string, string, unknown][]][] = [
       ['MemorySwapMax', 't', 4096n],
     ],
   ],
-  [{ cpu: { shares: 1024 } }, [['CPUWeight', 't', 39n]]],
+  [{ cpu: { shares: 1024 } }, [['CPUWeight', 't', 100n]]],
   [{ cpu: { shares: 1024, idle: 1 } }, [['CPUWeight', 't', 0n]]],
   [{ cpu: { quota: 50_000 } }, [['CPUQuotaPerSecUSec', 't', 500_000n]]],
   [

@@ -1,12 +1,13 @@
 /** cgroup v1 `blkio`. @see Documentation/admin-guide/cgroup-v1/blkio-controller.rst */
-import { type Controller, perDevice, write } from '../resources.ts';
+import { type CgroupWrite, type Controller, perDevice, write } from '../resources.ts';
 
 export const blkio: Controller = ({ blockIO: limits = {} }) => [
-  // The BFQ scheduler is the only one with weights since Linux 5.0; leaves had some in CFQ before.
-  ...write('blkio.bfq.weight', limits.weight || undefined, 'blockIO.weight'),
+  ...orOfCfq(write('blkio.bfq.weight', limits.weight || undefined, 'blockIO.weight')),
   ...write('blkio.leaf_weight', limits.leafWeight || undefined, 'blockIO.leafWeight'),
-  ...perDevice(limits.weightDevice, 'blockIO.weightDevice', ({ weight }, device) =>
-    weight ? { file: 'blkio.bfq.weight_device', value: `${device} ${weight}` } : undefined,
+  ...orOfCfq(
+    perDevice(limits.weightDevice, 'blockIO.weightDevice', ({ weight }, device) =>
+      weight ? { file: 'blkio.bfq.weight_device', value: `${device} ${weight}` } : undefined,
+    ),
   ),
   ...perDevice(limits.weightDevice, 'blockIO.weightDevice', ({ leafWeight }, device) =>
     leafWeight ? { file: 'blkio.leaf_weight_device', value: `${device} ${leafWeight}` } : undefined,
@@ -18,6 +19,13 @@ export const blkio: Controller = ({ blockIO: limits = {} }) => [
     })),
   ),
 ];
+
+/** BFQ is the only scheduler with weights since Linux 5.0; before, CFQ had them (and leaves). */
+const orOfCfq = (writes: CgroupWrite[]): CgroupWrite[] =>
+  writes.map((each) => ({
+    ...each,
+    otherwise: { file: each.file.replace('.bfq', ''), value: each.value },
+  }));
 
 const THROTTLES = [
   ['throttleReadBpsDevice', 'read_bps'],

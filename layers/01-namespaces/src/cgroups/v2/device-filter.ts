@@ -6,14 +6,12 @@
  *                               u32 major; u32 minor; }
  *
  * The spec's list is read like the kernel reads v1's: a later rule overrides an earlier one. So the
- * program asks the last rule first, and the first that matches answers.
+ * program asks the last rule first, and the first that matches answers. attach-device-filter.ts puts it
+ * into effect.
  *
  * @see bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE; Documentation/admin-guide/cgroup-v2.rst, "Device controller"
  */
 
-import { O_DIRECTORY, O_RDONLY } from '../../syscalls/constants.ts';
-import { Struct } from '../../syscalls/memory.ts';
-import { localSyscalls } from '../../syscalls/syscalls.ts';
 import {
   ALL_ACCESS,
   DEFAULT_DEVICE_RULES,
@@ -23,13 +21,6 @@ import {
   type PlainDeviceRule,
   plainDeviceRule,
 } from '../resources.ts';
-
-const BPF_PROG_LOAD = 5;
-const BPF_PROG_ATTACH = 8;
-const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
-const BPF_CGROUP_DEVICE = 6;
-const BPF_F_ALLOW_MULTI = 2;
-const ATTRIBUTE_BYTES = 128;
 
 /** struct bpf_insn: opcode, registers (dst low, src high nibble), offset, immediate. */
 interface Instruction {
@@ -145,57 +136,5 @@ function encode(program: readonly Instruction[]): Uint8Array {
     view.setInt16(index * 8 + 2, offset, true);
     view.setInt32(index * 8 + 4, immediate, true);
   });
-  return bytes;
-}
-
-/**
- * Loads the program for `rules` and attaches it to the cgroup at `path`. The kernel keeps it as long
- * as the cgroup is there.
- *
- * @throws {SyscallError} EPERM without CAP_BPF and CAP_NET_ADMIN, EINVAL where the kernel lacks it
- */
-export function attachDeviceFilter(path: string, rules: readonly DeviceRule[]): void {
-  const sys = localSyscalls();
-  const program = sys.call(
-    'bpf',
-    BPF_PROG_LOAD,
-    loadAttribute(deviceProgram(rules)),
-    ATTRIBUTE_BYTES,
-  );
-  try {
-    const cgroup = sys.openat2(path, { flags: O_RDONLY | O_DIRECTORY });
-    try {
-      sys.call('bpf', BPF_PROG_ATTACH, attachAttribute(cgroup, program), ATTRIBUTE_BYTES);
-    } finally {
-      sys.close(cgroup);
-    }
-  } finally {
-    sys.close(program);
-  }
-}
-
-/** union bpf_attr for BPF_PROG_LOAD: type, instruction count, instructions, licence. */
-function loadAttribute(program: Uint8Array): Struct {
-  const bytes = new Uint8Array(ATTRIBUTE_BYTES);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, BPF_PROG_TYPE_CGROUP_DEVICE, true);
-  view.setUint32(4, program.length / 8, true);
-  return new Struct(
-    bytes,
-    new Map<number, Uint8Array | string>([
-      [8, program],
-      [16, 'Apache-2.0'],
-    ]),
-  );
-}
-
-/** union bpf_attr for BPF_PROG_ATTACH: target, program, type, flags. */
-function attachAttribute(cgroup: number, program: number): Uint8Array {
-  const bytes = new Uint8Array(ATTRIBUTE_BYTES);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, cgroup, true);
-  view.setUint32(4, program, true);
-  view.setUint32(8, BPF_CGROUP_DEVICE, true);
-  view.setUint32(12, BPF_F_ALLOW_MULTI, true);
   return bytes;
 }

@@ -1,7 +1,4 @@
 /** cgroup v2 `hugetlb`. @see Documentation/admin-guide/cgroup-v2.rst, "HugeTLB" */
-import { type Controller, write } from '../resources.ts';
+import { hugetlbLimits } from '../v1/hugetlb.ts';
 
-export const hugetlb: Controller = ({ hugepageLimits = [] }) =>
-  hugepageLimits.flatMap(({ pageSize, limit }, index) =>
-    write(`hugetlb.${pageSize}.max`, limit, `hugepageLimits[${index}]`),
-  );
+export const hugetlb = hugetlbLimits('max');
