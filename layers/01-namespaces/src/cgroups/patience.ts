@@ -4,6 +4,8 @@
  * The thread sleeps between the tries, each pause twice the last: 50 µs, 100 µs, ... 10 ms. Most of
  * what is waited for here takes one or two of them.
  */
+import { monotonicMs } from '../syscalls/monotonic.ts';
+
 const FIRST_PAUSE_MS = 0.05;
 const LONGEST_PAUSE_MS = 10;
 
@@ -15,7 +17,7 @@ export class Patience {
 
   /** @param limitMs how long all pauses may take together */
   constructor(limitMs: number) {
-    this.#deadlineMs = performance.now() + limitMs;
+    this.#deadlineMs = monotonicMs() + limitMs;
   }
 
   /** Whether the time is up. */
@@ -25,7 +27,7 @@ export class Patience {
 
   /** Sleeps; false, without sleeping, when the time is up. */
   pause(): boolean {
-    const leftMs = this.#deadlineMs - performance.now();
+    const leftMs = this.#deadlineMs - monotonicMs();
     if (leftMs <= 0) return false;
     Atomics.wait(never, 0, 0, Math.min(this.#pauseMs, leftMs));
     this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);

@@ -8,10 +8,6 @@
  */
 import { constants } from 'node:os';
 
-const NAME_BY_NUMBER = new Map<number, string>();
-for (const [name, value] of Object.entries(constants.errno)) {
-  if (!NAME_BY_NUMBER.has(value)) NAME_BY_NUMBER.set(value, name);
-}
 // Node's table holds what libuv maps; these are the kernel's further ones that callers of ours meet.
 const KERNEL_ONLY: Record<number, string> = {
   11: 'EAGAIN',
@@ -27,18 +23,30 @@ const KERNEL_ONLY: Record<number, string> = {
   130: 'EOWNERDEAD',
   524: 'ENOTSUPP',
 };
-for (const [number, name] of Object.entries(KERNEL_ONLY)) NAME_BY_NUMBER.set(Number(number), name);
+
+/** Made at the first error: most commands have none. */
+let nameByNumber: Map<number, string> | undefined;
+let numberByName: Map<string, number> | undefined;
+
+function names(): Map<number, string> {
+  if (nameByNumber) return nameByNumber;
+  nameByNumber = new Map();
+  for (const [name, value] of Object.entries(constants.errno)) {
+    if (!nameByNumber.has(value)) nameByNumber.set(value, name);
+  }
+  for (const [number, name] of Object.entries(KERNEL_ONLY)) nameByNumber.set(Number(number), name);
+  return nameByNumber;
+}
 
 /** The symbolic name of an errno (`2` → `ENOENT`), or `E2` for one without a name. */
 export function errnoName(errno: number): string {
-  return NAME_BY_NUMBER.get(errno) ?? `E${errno}`;
+  return names().get(errno) ?? `E${errno}`;
 }
-
-const NUMBER_BY_NAME = new Map([...NAME_BY_NUMBER].map(([number, name]) => [name, number]));
 
 /** The number of an errno name; throws for a name the kernel does not have. */
 export function errnoNumber(name: string): number {
-  const number = NUMBER_BY_NAME.get(name);
+  numberByName ??= new Map([...names()].map(([number, text]) => [text, number]));
+  const number = numberByName.get(name);
   if (number === undefined) throw new RangeError(`unknown errno name ${name}`);
   return number;
 }

@@ -3,6 +3,7 @@ import { EINTR } from '../errors/errno.ts';
 import { SyscallError } from '../errors/syscall-error.ts';
 import type { DeferredCall, Executor } from './executor.ts';
 import { type Arg, type Descriptor, LaterResult } from './memory.ts';
+import { monotonicMs } from './monotonic.ts';
 import type { SyscallName } from './numbers.ts';
 import { formatArg } from './transcript.ts';
 
@@ -106,9 +107,9 @@ export class Caller {
     timeoutMs: number,
     argsFor: (leftMs: number) => readonly Arg[],
   ): number {
-    const deadline = timeoutMs > 0 ? performance.now() + timeoutMs : timeoutMs;
+    const deadline = timeoutMs > 0 ? monotonicMs() + timeoutMs : timeoutMs;
     for (let attempts = 1; ; attempts++) {
-      const left = timeoutMs > 0 ? Math.max(deadline - performance.now(), 0) : timeoutMs;
+      const left = timeoutMs > 0 ? Math.max(deadline - monotonicMs(), 0) : timeoutMs;
       const args = argsFor(left);
       const result = this.executor.invoke(name, args);
       if (result === -EINTR && attempts < MAX_ATTEMPTS) continue;

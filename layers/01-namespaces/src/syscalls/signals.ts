@@ -1,5 +1,4 @@
 /** Signal numbers of Linux on x86-64 and arm64. @see signal(7) */
-import { constants } from 'node:os';
 import { StrataError } from '../errors/strata-error.ts';
 
 export const SIGHUP = 1;
@@ -9,12 +8,14 @@ export const SIGTERM = 15;
 export const SIGCHLD = 17;
 export const SIGCONT = 18;
 export const SIGSTOP = 19;
+/** The standard signals in the order of their numbers, from 1 on; and other names of some. */
+const STANDARD = (
+  'HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT ' +
+  'CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS'
+).split(' ');
+const ALIASES: Readonly<Record<string, string>> = { IOT: 'ABRT', POLL: 'IO', CLD: 'CHLD' };
 const SIGRTMIN = 34;
 const SIGRTMAX = 64;
-
-const NUMBERS = new Map<string, number>(
-  Object.entries(constants.signals).map(([name, number]) => [name, number]),
-);
 
 /**
  * A signal's number from what people write: `TERM`, `SIGTERM`, `sigterm`, `15`, `RTMIN+3`.
@@ -33,8 +34,9 @@ export function parseSignal(text: string): number {
     const number = (realtime[1] === 'IN' ? SIGRTMIN : SIGRTMAX) + offset;
     if (number >= SIGRTMIN && number <= SIGRTMAX) return number;
   }
-  const number = NUMBERS.get(name);
-  if (number === undefined) {
+  const short = name.slice('SIG'.length);
+  const number = STANDARD.indexOf(Object.hasOwn(ALIASES, short) ? ALIASES[short]! : short) + 1;
+  if (number === 0) {
     throw new StrataError('INVALID_SIGNAL', `unknown signal ${JSON.stringify(text)}`, {
       hint: 'use a name such as SIGTERM, RTMIN+3, or a number from 1 to 64',
     });

@@ -43,7 +43,7 @@ interface Context {
   spanId: string;
 }
 
-const storage = new AsyncLocalStorage<Context>();
+let storage: AsyncLocalStorage<Context> | undefined;
 let exporter: SpanExporter | undefined;
 const monotonicToEpoch = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
 
@@ -58,7 +58,7 @@ const newSpanId = (): string => randomBytes(8).toString('hex');
 
 /** The current span as a traceparent, to be sent to another process; undefined when not tracing. */
 export function currentTraceparent(): string | undefined {
-  const context = exporter && storage.getStore();
+  const context = exporter && storage?.getStore();
   return context && `00-${context.traceId}-${context.spanId}-01`;
 }
 
@@ -79,6 +79,7 @@ export function span<T>(
 ): T {
   const target = exporter;
   if (!target) return work();
+  storage ??= new AsyncLocalStorage();
   const local = storage.getStore();
   const parent = parseTraceparent(options.traceparent) ?? local;
   const context = {
@@ -136,7 +137,7 @@ export function syscallSpans(executedBy: string): SyscallListener | undefined {
   const target = exporter;
   if (!target) return undefined;
   return (record) => {
-    const parent = storage.getStore();
+    const parent = storage?.getStore();
     if (parent) target.add(syscallSpan(record, parent, executedBy));
   };
 }

@@ -2,14 +2,11 @@
  * A process in the foreground: signals go to it, its exit code is ours, and its terminal, if it has
  * one, is spliced to ours.
  */
-import { constants } from 'node:os';
 import { ReadStream, WriteStream } from 'node:tty';
 import {
   CLD_EXITED,
   localSyscalls,
-  SIGCHLD,
-  SIGKILL,
-  SIGSTOP,
+  parseSignal,
   TIOCSWINSZ,
   WEXITED,
   watchDescriptor,
@@ -19,9 +16,6 @@ export interface Foreground {
   pid: number;
   consoleMaster?: number;
 }
-
-/** Signals that are ours alone: they cannot be caught, or are about our own children. */
-const NOT_FORWARDED = new Set<number>([SIGKILL, SIGSTOP, SIGCHLD]);
 
 /**
  * Waits for a child of this process, forwarding signals.
@@ -55,20 +49,21 @@ export async function runForeground(child: Foreground, begin?: () => void): Prom
 function forwardSignals(pidfd: number): () => void {
   const sys = localSyscalls();
   const handlers: [NodeJS.Signals, () => void][] = [];
-  for (const [name, number] of Object.entries(constants.signals)) {
-    if (!FORWARDED.has(name) || NOT_FORWARDED.has(number)) continue;
+  for (const name of FORWARDED) {
+    const number = parseSignal(name);
     const handler = (): void => {
       sys.attempt('pidfd_send_signal', pidfd, number, null, 0);
     };
-    process.on(name as NodeJS.Signals, handler);
-    handlers.push([name as NodeJS.Signals, handler]);
+    process.on(name, handler);
+    handlers.push([name, handler]);
   }
   return () => {
     for (const [name, handler] of handlers) process.off(name, handler);
   };
 }
 
-const FORWARDED = new Set([
+/** Not those that cannot be caught, nor those that are about our own children. */
+const FORWARDED: readonly NodeJS.Signals[] = [
   'SIGHUP',
   'SIGINT',
   'SIGQUIT',
@@ -79,7 +74,7 @@ const FORWARDED = new Set([
   'SIGTSTP',
   'SIGTTIN',
   'SIGTTOU',
-]);
+];
 
 /** Splices the master to our streams; raw mode and the window's size where ours is a terminal. */
 function splice(master: number): { drained: Promise<void>; restore(): void } {
