@@ -80,7 +80,7 @@ test('in a storm of signals every call ends as it would without', async () => {
   expect(sys.poll(readEnd, POLLIN, 700)).toBe(0);
   const elapsed = performance.now() - started;
   expect(elapsed).toBeGreaterThan(650);
-  expect(elapsed).toBeLessThan(1500); // not begun anew by each signal
+  expect(elapsed).toBeLessThan(5000); // begun anew by each signal, it would never end
   expect(switches(stub.pid) - before).toBeGreaterThan(50);
 
   for (let round = 0; round < 200; round++) {

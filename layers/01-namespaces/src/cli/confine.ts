@@ -4,8 +4,9 @@ import { StrataError } from '../errors/strata-error.ts';
 import { Ruleset } from '../landlock/ruleset.ts';
 import { startArmedStub } from '../stub/armed-stub.ts';
 import { Stub } from '../stub/stub.ts';
-import { CLD_EXITED, CLONE_PARENT, WEXITED } from '../syscalls/constants.ts';
+import { CLD_EXITED, CLONE_PARENT, PR_SET_PDEATHSIG, WEXITED } from '../syscalls/constants.ts';
 import { stringVector } from '../syscalls/memory.ts';
+import { SIGKILL } from '../syscalls/signals.ts';
 import { localSyscalls } from '../syscalls/syscalls.ts';
 import { findInPath } from './verbs.ts';
 
@@ -28,13 +29,18 @@ const confine: Verb = {
   run(call) {
     using launcher = Stub.spawn({ title: 'strata-ns: launcher' });
     using stub = launcher.clone({ flags: CLONE_PARENT });
+    // Should this process be killed before the program runs, nothing waits for its orders for ever.
+    for (const { sys } of [launcher, stub]) sys.setParentDeathSignal(SIGKILL);
     const [syncFd] = stub.sys.pipe2();
     confineStub(stub, call);
     const argv = stringVector(call.arguments);
     const env = stringVector(Object.entries(process.env).map(([key, value]) => `${key}=${value}`));
     const program = findInPath(call.arguments[0]!);
-    stub.prepare([{ name: 'execve', args: [program, argv, env] }]);
-    startArmedStub({ pid: stub.pid, syncFd, calls: ['execve'] });
+    stub.prepare([
+      { name: 'prctl', args: [PR_SET_PDEATHSIG, 0, 0, 0, 0] },
+      { name: 'execve', args: [program, argv, env] },
+    ]);
+    startArmedStub({ pid: stub.pid, syncFd, calls: ['prctl', 'execve'] });
     stub.detach();
     const status = localSyscalls().waitid(stub.pid, WEXITED)!;
     return status.code === CLD_EXITED ? status.status : 128 + status.status;
