@@ -53,12 +53,21 @@ export * from './events/readiness.ts';
 export * from './keyrings/keyring.ts';
 export { landlockAbi, type PathAccess, Ruleset, type RulesetOptions } from './landlock/ruleset.ts';
 export * from './limits/resource-limits.ts';
-export { detachedProc, openVerified } from './mounts/detached-proc.ts';
+export { detachedProc, openVerified, type ProcOptions } from './mounts/detached-proc.ts';
 export * from './mounts/mount-list.ts';
 export * from './mounts/mount-options.ts';
 export * from './mounts/mountinfo.ts';
+export {
+  FSCONFIG_LIMIT_BYTES,
+  type NewFileSystem,
+  newFileSystem,
+  type Parameter,
+} from './mounts/new-file-system.ts';
+export * from './mounts/overlay.ts';
+export * from './mounts/pivot-root.ts';
 export * from './mounts/propagation.ts';
 export * from './mounts/root-directory.ts';
+export * from './mounts/tmpfs.ts';
 export * from './namespaces/id-map.ts';
 export * from './namespaces/kinds.ts';
 export * from './namespaces/list.ts';

@@ -1,5 +1,6 @@
 /** Layer 04: images, root file systems, containers, pods and networks of one machine. */
 
+export { mountOverlay, type OverlayDescription, openOverlay } from '@strata/namespaces';
 export type * from './containers/container-config.ts';
 export type { Image } from './images/image.ts';
 export type { ImageConfig } from './images/image-config.ts';
@@ -29,6 +30,5 @@ export {
   type Reference,
 } from './references/reference.ts';
 export type { PreparedRootfs } from './snapshots/container-rootfs.ts';
-export { mountOverlay, type OverlayDescription, openOverlay } from './snapshots/overlay-mount.ts';
 export { MIGRATIONS, type Migration } from './state/migrations.ts';
 export { openState, StateDatabase } from './state/state-database.ts';

@@ -16,14 +16,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
-import { localSyscalls } from '@strata/namespaces';
+import { localSyscalls, mountOverlay, unmountAll } from '@strata/namespaces';
 import fc from 'fast-check';
 import { pack } from 'tar-stream';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Digest, digestOf } from '../src/content/digest.ts';
 import type { Compression } from '../src/layers/layer-media.ts';
 import { type UnpackLimits, unpackLayer } from '../src/layers/unpack-layer.ts';
-import { mountOverlay, unmountAll } from '../src/snapshots/overlay-mount.ts';
 
 type PackHeader = Parameters<ReturnType<typeof pack>['entry']>[0];
 type Item = PackHeader & { content?: string };

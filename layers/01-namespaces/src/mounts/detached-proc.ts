@@ -14,23 +14,34 @@ import {
   RESOLVE_NO_XDEV,
 } from '../syscalls/constants.ts';
 import type { Syscalls } from '../syscalls/syscalls.ts';
+import { newFileSystem, type Parameter } from './new-file-system.ts';
+
+export interface ProcOptions {
+  /**
+   * Whose processes are shown: all, only those of which the reader may not read anything but that they
+   * are there, none but the reader's own, or (Linux 5.8) those it may trace. Default: as the first.
+   */
+  hidePid?: 'off' | 'noaccess' | 'invisible' | 'ptraceable';
+  /** The group that hidePid does not concern. */
+  gid?: number;
+  /** Only processes, nothing of the kernel: no /proc/sys, /proc/kcore, ... (Linux 5.8). */
+  onlyPids?: boolean;
+}
 
 /**
  * A detached procfs mount of the PID namespace of the process that executes `sys`. It shows the
  * other namespaces (/proc/sys) of whoever opens a file of it.
  *
  * @throws {SyscallError} EPERM without CAP_SYS_ADMIN, or in a user namespace whose /proc has parts
- *   mounted over
- * @see fsmount(2)
+ *   mounted over; EINVAL for an option that the kernel does not have
+ * @see fsmount(2), proc(5)
  */
-export function detachedProc(sys: Syscalls): number {
-  const context = sys.fsopen('proc');
-  try {
-    sys.fsconfigCreate(context);
-    return sys.fsmount(context, 0);
-  } finally {
-    sys.close(context);
-  }
+export function detachedProc(sys: Syscalls, options: ProcOptions = {}): number {
+  const parameters: Parameter[] = [];
+  if (options.hidePid !== undefined) parameters.push(['hidepid', options.hidePid]);
+  if (options.gid !== undefined) parameters.push(['gid', String(options.gid)]);
+  if (options.onlyPids) parameters.push(['subset', 'pid']);
+  return sys.settle(newFileSystem(sys, { type: 'proc', source: 'proc', parameters }));
 }
 
 /**

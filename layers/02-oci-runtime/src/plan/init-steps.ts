@@ -1,5 +1,10 @@
 /** Steps that the container's init does, as a stub, from its first call to the pivot. */
-import { CLONE_NEWCGROUP, ENOSYS, KEYCTL_JOIN_SESSION_KEYRING } from '@strata/namespaces';
+import {
+  CLONE_NEWCGROUP,
+  ENOSYS,
+  KEYCTL_JOIN_SESSION_KEYRING,
+  pivotInto,
+} from '@strata/namespaces';
 import type { Mount } from '../config/spec.ts';
 import { enterTimeNamespace, join, type NamespaceType } from '../namespaces/namespaces.ts';
 import { writeSysctls } from '../process/sysctl.ts';
@@ -9,7 +14,6 @@ import {
   isolateMounts,
   makeRootReadonly,
   openRootfs,
-  pivotInto,
   propagateRoot,
 } from '../rootfs/enter-root.ts';
 import { makePathsReadonly, maskPaths } from '../rootfs/hidden-paths.ts';
@@ -164,7 +168,7 @@ export const readonlyRoot: Step = {
 export const pivot: Step = {
   name: 'pivot root',
   run({ init, rootfs }) {
-    pivotInto(init!.sys, rootfs!);
+    pivotInto(init!.sys, rootfs!.fd);
   },
 };
 

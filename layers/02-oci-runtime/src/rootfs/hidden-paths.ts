@@ -18,6 +18,7 @@ import {
   MOUNT_ATTR_NOEXEC,
   MOUNT_ATTR_NOSUID,
   MOUNT_ATTR_RDONLY,
+  newTmpfs,
   O_DIRECTORY,
   O_PATH,
   OPEN_TREE_CLONE,
@@ -74,19 +75,13 @@ export function makePathsReadonly(
   }
 }
 
-function emptyDirectory(sys: Syscalls): Descriptor {
-  const context = sys.fsopenLater('tmpfs');
-  sys.fsconfigSet(context, 'size', '0');
-  sys.fsconfigSet(context, 'nr_inodes', '2');
-  sys.fsconfigSet(context, 'mode', '755');
-  sys.fsconfigCreate(context);
-  const fd = sys.fsmountLater(
-    context,
-    MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
-  );
-  sys.close(context);
-  return fd;
-}
+const emptyDirectory = (sys: Syscalls): Descriptor =>
+  newTmpfs(sys, {
+    sizeBytes: 0,
+    inodes: 2,
+    mode: 0o755,
+    attributes: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+  });
 
 /** Opens it; what is returned gives the descriptor, once the deferred calls are executed. */
 function hostNullDevice(sys: Syscalls): () => Descriptor {

@@ -13,14 +13,18 @@ import {
   AT_RECURSIVE,
   type Descriptor,
   detectCgroups,
+  lowerParameters,
+  newFileSystem,
   O_DIRECTORY,
   O_NOFOLLOW,
   O_PATH,
   OPEN_TREE_CLONE,
+  type Parameter,
   parseMountOptions,
   type RootDirectory,
   StrataError,
   type Syscalls,
+  setPropagation,
 } from '@strata/namespaces';
 import type { Mount } from '../config/spec.ts';
 
@@ -44,7 +48,7 @@ export function performMount(context: MountContext, mount: Mount, field: string)
   } else if (options.bind || mount.type === 'bind') {
     bind(context, mount, options);
   } else {
-    const fd = newFileSystem(context.sys, mount, options);
+    const fd = newMount(context.sys, mount, options);
     place(context, fd, { destination: mount.destination, isDirectory: true, options });
   }
 }
@@ -58,38 +62,24 @@ function refuseUnsupported(mount: Mount, options: MountOptions, field: string): 
   }
 }
 
-/** Longest value fsconfig(2) takes for a string. */
-const FSCONFIG_LIMIT = 255;
-
-function newFileSystem(sys: Syscalls, mount: Mount, options: MountOptions): Descriptor {
-  const type = mount.type ?? 'none';
-  const context = sys.fsopenLater(type);
-  if (mount.source) sys.fsconfigSet(context, 'source', mount.source);
-  for (const option of options.data) {
-    for (const [key, value] of parameters(type, option)) {
-      if (value !== undefined && value.length > FSCONFIG_LIMIT) {
-        const details = { path: mount.destination };
-        throw new StrataError('EINVAL', `mount option ${key} is longer than 255 bytes`, details);
-      }
-      sys.fsconfigSet(context, key, value);
-    }
+function newMount(sys: Syscalls, mount: Mount, options: MountOptions): Descriptor {
+  const { type = 'none', source } = mount;
+  const parameters = options.data.flatMap((option) => parametersOf(type, option));
+  try {
+    return newFileSystem(sys, { type, source, parameters, attributes: options.attrSet });
+  } catch (error) {
+    const isOurs = error instanceof StrataError && error.syscall === undefined;
+    if (!isOurs) throw error;
+    throw new StrataError(error.code, error.message, { path: mount.destination });
   }
-  sys.fsconfigCreate(context);
-  const fd = sys.fsmountLater(context, options.attrSet);
-  sys.close(context);
-  return fd;
 }
 
 /** `key=value` as fsconfig parameters; overlay's list of lower directories becomes one each. */
-function* parameters(type: string, option: string): Generator<[string, string | undefined]> {
+function parametersOf(type: string, option: string): Parameter[] {
   const equals = option.indexOf('=');
-  const key = equals < 0 ? option : option.slice(0, equals);
-  const value = equals < 0 ? undefined : option.slice(equals + 1);
-  if (type === 'overlay' && key === 'lowerdir' && value !== undefined) {
-    for (const directory of value.split(':')) yield ['lowerdir+', directory];
-  } else {
-    yield [key, value];
-  }
+  if (equals < 0) return [[option]];
+  const [key, value] = [option.slice(0, equals), option.slice(equals + 1)];
+  return type === 'overlay' && key === 'lowerdir' ? lowerParameters(value) : [[key, value]];
 }
 
 function bind(context: MountContext, mount: Mount, options: MountOptions): void {
@@ -132,14 +122,7 @@ function place(
     const attributes = { set: options.recursiveSet, clear: options.recursiveClear };
     sys.mountSetattr(fd, attributes, AT_RECURSIVE);
   }
-  for (const propagation of options.propagation) applyPropagation(sys, fd, propagation);
-}
-
-const MS_REC = 16384;
-
-function applyPropagation(sys: Syscalls, fd: Descriptor, propagation: number): void {
-  const recursive = (propagation & MS_REC) !== 0 ? AT_RECURSIVE : 0;
-  sys.mountSetattr(fd, { propagation: propagation & ~MS_REC }, recursive);
+  for (const propagation of options.propagation) setPropagation(sys, fd, propagation);
 }
 
 /**
@@ -156,13 +139,13 @@ function mountCgroups(context: MountContext, mount: Mount, options: MountOptions
     const path = Object.values(cgroupPaths)[0];
     const fd = path
       ? bindCgroup(sys, path, options)
-      : newFileSystem(sys, { ...mount, type: 'cgroup2', source: 'cgroup' }, options);
+      : newMount(sys, { ...mount, type: 'cgroup2', source: 'cgroup' }, options);
     place(context, fd, { destination, isDirectory: true, options });
     return;
   }
   const inner = { ...options, data: [], propagation: [] };
   const tmpfs = { destination, type: 'tmpfs', source: 'tmpfs' };
-  const base = newFileSystem(sys, tmpfs, { ...inner, attrSet: 0, data: ['mode=755'] });
+  const base = newMount(sys, tmpfs, { ...inner, attrSet: 0, data: ['mode=755'] });
   place(context, base, { destination, isDirectory: true, options: inner });
   for (const { key, mountPoint } of layout.hierarchies) {
     const path = cgroupPaths[key];

@@ -18,13 +18,13 @@ import {
   O_PATH,
   StrataError,
   span,
+  unmountAll,
 } from '@strata/namespaces';
 import type { LinuxNamespace } from '@strata/oci-runtime';
 import type { ManagerContext } from '../manager/context.ts';
 import { findId, newId, nowNs } from '../manager/identity.ts';
 import type { PodsApi } from '../manager/manager-api.ts';
 import { thisOwner } from '../manager/owner.ts';
-import { unmountAll } from '../snapshots/overlay-mount.ts';
 import { type EtcFiles, writeEtcFiles } from '../spec/etc-files.ts';
 import { pauseRootfs, pauseSpec } from './pause.ts';
 import type { PodConfig, PodStatus } from './pod-config.ts';

@@ -20,14 +20,21 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { StrataError } from '@strata/namespaces';
+import {
+  mountOverlay,
+  type OverlayDescription,
+  openOverlay,
+  StrataError,
+  unmountAll,
+} from '@strata/namespaces';
 import type { Digest } from '../content/digest.ts';
 import type { StateDatabase } from '../state/state-database.ts';
-import { mountOverlay, type OverlayDescription, openOverlay, unmountAll } from './overlay-mount.ts';
 import { ScratchDirectories } from './scratch-directories.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 
 export interface PreparedRootfs extends OverlayDescription {
+  upper: string;
+  work: string;
   /** An empty directory, meant as the mount's place. */
   target: string;
   /** Mounts it at `target` in the calling process's mount namespace. */
@@ -175,7 +182,9 @@ function likeness(from: string, to: string): void {
   chmodSync(to, mode & 0o7777);
 }
 
-function prepared(options: OverlayDescription & { target: string }): PreparedRootfs {
+function prepared(
+  options: OverlayDescription & Pick<PreparedRootfs, 'upper' | 'work' | 'target'>,
+): PreparedRootfs {
   return {
     ...options,
     mount: () => mountOverlay(options, options.target),
