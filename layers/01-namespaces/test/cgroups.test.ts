@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Cgroup, detectCgroups } from '../src/index.ts';
+import { unifiedOf } from '../src/cgroups/layout.ts';
+import { Cgroup, type CgroupResources, detectCgroups } from '../src/index.ts';
+import { Stub } from '../src/stub/stub.ts';
+import { CLONE_PARENT } from '../src/syscalls/constants.ts';
 
 const PARENT = `/strata-test-cgroups-${process.pid}`;
 const { mode, hierarchies } = detectCgroups();
@@ -24,7 +27,9 @@ beforeEach(() => {
 
 afterEach(() => {
   for (const child of children) child.kill('SIGKILL');
-  Cgroup.openIfThere(PARENT)?.delete();
+  const rest = Cgroup.openIfThere(PARENT);
+  rest?.kill();
+  rest?.delete();
   expect(left()).toEqual([]);
 });
 
@@ -129,11 +134,11 @@ describe('a cgroup on this machine', () => {
 
   test('kills what forks all the time, and is gone right after', () => {
     using cgroup = Cgroup.create(`${PARENT}/a`);
-    cgroup.set({ pids: { limit: 50 } });
+    cgroup.set({ pids: { limit: 1000 } });
     const directories = Object.values(cgroup.paths);
     const enter = directories.map((path) => `echo $$ > ${path}/cgroup.procs`).join(' && ');
-    // Each shell makes two more and ends: no list of pids is ever complete.
-    const bomb = 'f() { f & f & }; f 2>/dev/null';
+    // Each shell makes the next one and ends soon after: no list of pids is ever complete.
+    const bomb = 'f() { f & sleep 0.05; }; f 2>/dev/null';
     const child = spawn('/bin/sh', ['-c', `${enter} && ${bomb}; sleep 100`], { stdio: 'ignore' });
     children.push(child);
     const deadline = Date.now() + 5000;
@@ -192,6 +197,106 @@ describe('a cgroup on this machine', () => {
     }
     cgroup.set({ memory: { limit: -1, swap: -1 } });
     expect(limits()).toBeUndefined();
+  });
+
+  test('what was there before is used and stays', () => {
+    const first = hierarchies[0]!.mountPoint + PARENT;
+    mkdirSync(first);
+    expect(Object.values(Cgroup.missing(PARENT))).not.toContain(first);
+    const cgroup = Cgroup.create(PARENT);
+    expect(cgroup.made).toHaveLength(hierarchies.length - 1);
+    Cgroup.open(cgroup.paths, { made: cgroup.made }).delete();
+    expect(left()).toEqual([first]);
+  });
+
+  test.skipIf(mode !== 'hybrid')('hybrid: a limit of the v2 hierarchy joins it', () => {
+    const { mountPoint } = detectCgroups().unified!;
+    const control = `${mountPoint}/cgroup.subtree_control`;
+    const before = readFileSync(control, 'utf8').trim().split(' ');
+    using cgroup = Cgroup.create(PARENT);
+    const pid = sleeper();
+    cgroup.attach(pid);
+    try {
+      cgroup.set({ pids: { limit: 5 } });
+      expect(Object.keys(cgroup.paths)).not.toContain('');
+      cgroup.set({ unified: { 'cgroup.max.depth': '3' } });
+      expect(readFileSync(`${mountPoint}${PARENT}/cgroup.max.depth`, 'utf8')).toBe('3\n');
+      expect(readFileSync(`/proc/${pid}/cgroup`, 'utf8')).toContain(`0::${PARENT}\n`);
+      expect(() => cgroup.set({ unified: { 'memory.high': '1' } })).toThrow(
+        /unified\["memory\.high"\]: there is no memory controller at/,
+      );
+    } finally {
+      cgroup.kill();
+      cgroup.delete();
+      for (const name of detectCgroups().unified!.controllers) {
+        if (!before.includes(name)) writeFileSync(control, `-${name}`);
+      }
+    }
+    expect(existsSync(mountPoint + PARENT)).toBe(false);
+  });
+
+  test('a child is born in it where it has a v2 directory', () => {
+    const unified = unifiedOf(detectCgroups());
+    if (!unified) return;
+    const directory = `${unified.mountPoint}${PARENT}-born`;
+    mkdirSync(directory);
+    try {
+      const cgroup = Cgroup.open({ '': directory });
+      using parent = Stub.spawn();
+      const cgroupFd = cgroup.openForClone(parent.sys)!;
+      using child = parent.clone({ flags: CLONE_PARENT, cgroupFd });
+      const own = readFileSync(`/proc/${child.pid}/cgroup`, 'utf8');
+      expect(own).toContain(`0::${PARENT}-born\n`);
+    } finally {
+      Cgroup.open({ '': directory }).delete();
+    }
+  });
+
+  test('a read-only mount is a typed error', () => {
+    const { mountPoint } = hierarchies.at(-1)!;
+    const entry = new URL('../src/index.ts', import.meta.url).pathname;
+    const script = `
+      const { Cgroup } = await import(${JSON.stringify(entry)});
+      try { Cgroup.create('/strata-test-read-only'); }
+      catch ({ code, errno, path, hint }) { console.log(JSON.stringify({ code, errno, path, hint })); }`;
+    const program = `mount -o remount,bind,ro ${mountPoint} && exec "$0" --input-type=module -e "$1"`;
+    const args = ['--mount', '--propagation', 'private', 'sh', '-c', program];
+    const { stdout } = spawnSync('unshare', [...args, process.execPath, script], {
+      encoding: 'utf8',
+    });
+    expect(JSON.parse(stdout)).toEqual({
+      code: 'CGROUP_CREATE',
+      errno: 30,
+      path: `${mountPoint}/strata-test-read-only`,
+      hint: 'the cgroup file system is mounted read-only here',
+    });
+    const made = hierarchies.filter((each) =>
+      existsSync(`${each.mountPoint}/strata-test-read-only`),
+    );
+    expect(made).toEqual([]);
+  });
+
+  test.each<[string, CgroupResources, RegExp]>([
+    ['a page size', { hugepageLimits: [{ pageSize: '../../2MB', limit: 1 }] }, /valid name/],
+    ['a device of RDMA', { rdma: { 'a hca_handle=1\nb': { hcaHandles: 1 } } }, /valid name/],
+    ['a file of v2', { unified: { '../memory.max': '1' } }, /unified/],
+    [
+      'too many shares',
+      { cpu: { shares: 262_145 } },
+      mode === 'v2' ? /^$/ : /262145 is not from 2/,
+    ],
+  ])('%s that is none is refused', (_, resources, message) => {
+    using cgroup = Cgroup.create(PARENT);
+    if (message.source === '^$') cgroup.set(resources);
+    else expect(() => cgroup.set(resources)).toThrow(message);
+  });
+
+  test('burst, quota and period find their order', () => {
+    using cgroup = Cgroup.create(PARENT);
+    cgroup.set({ cpu: { period: 100_000, quota: 50_000, burst: 50_000 } });
+    // The burst has to go down before the quota can.
+    cgroup.set({ cpu: { period: 50_000, quota: 10_000, burst: 5000 } });
+    cgroup.set({ cpu: { period: 200_000, quota: 400_000, burst: 100_000 } });
   });
 
   test('a value that the kernel refuses names the field', () => {

@@ -5,6 +5,16 @@
  *
  * @see https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config.md
  */
+import type { CgroupResources } from '@strata/namespaces';
+
+/** What layer 01 applies is what the spec says. */
+export type {
+  CgroupDeviceRule as DeviceRule,
+  ThrottleDevice,
+  WeightDevice,
+} from '@strata/namespaces';
+export type LinuxResources = CgroupResources;
+
 export interface Spec {
   ociVersion: string;
   process?: SpecProcess;
@@ -159,69 +169,6 @@ export interface Linux {
     enableMonitoring?: boolean;
   };
   memoryPolicy?: { mode: string; nodes?: string; flags?: string[] };
-}
-
-export interface DeviceRule {
-  allow: boolean;
-  type?: string;
-  major?: number;
-  minor?: number;
-  access?: string;
-}
-
-export interface WeightDevice {
-  major: number;
-  minor: number;
-  weight?: number;
-  leafWeight?: number;
-}
-
-export interface ThrottleDevice {
-  major: number;
-  minor: number;
-  rate: number;
-}
-
-export interface LinuxResources {
-  devices?: DeviceRule[];
-  memory?: {
-    /** Bytes; -1 is no limit. */
-    limit?: number;
-    reservation?: number;
-    swap?: number;
-    kernel?: number;
-    kernelTCP?: number;
-    swappiness?: number;
-    disableOOMKiller?: boolean;
-    useHierarchy?: boolean;
-    checkBeforeUpdate?: boolean;
-  };
-  cpu?: {
-    shares?: number;
-    /** Microseconds per period; -1 is no limit. */
-    quota?: number;
-    burst?: number;
-    period?: number;
-    realtimeRuntime?: number;
-    realtimePeriod?: number;
-    cpus?: string;
-    mems?: string;
-    idle?: number;
-  };
-  pids?: { limit?: number };
-  blockIO?: {
-    weight?: number;
-    leafWeight?: number;
-    weightDevice?: WeightDevice[];
-    throttleReadBpsDevice?: ThrottleDevice[];
-    throttleWriteBpsDevice?: ThrottleDevice[];
-    throttleReadIOPSDevice?: ThrottleDevice[];
-    throttleWriteIOPSDevice?: ThrottleDevice[];
-  };
-  hugepageLimits?: { pageSize: string; limit: number }[];
-  network?: { classID?: number; priorities?: { name: string; priority: number }[] };
-  rdma?: Record<string, { hcaHandles?: number; hcaObjects?: number }>;
-  unified?: Record<string, string>;
 }
 
 export interface SeccompArgument {

@@ -15,6 +15,7 @@ import {
   O_WRONLY,
   type Stub,
   type Syscalls,
+  UNIFIED_KEY,
 } from '@strata/namespaces';
 
 /** Descriptors, in the executing process, of the `tasks` files of cgroup v1; none on v2. */
@@ -23,8 +24,11 @@ export function openTaskFiles(
   paths: Readonly<Record<string, string>>,
 ): Descriptor[] {
   if (detectCgroups().mode === 'v2') return [];
-  const files = Object.values(paths).map((path) =>
-    sys.openat2Later(`${path}/tasks`, { flags: O_WRONLY }),
+  // On a hybrid machine the v2 hierarchy may be one of them, which has no file for single threads.
+  const files = Object.entries(paths).map(([key, path]) =>
+    sys.openat2Later(`${path}/${key === UNIFIED_KEY ? 'cgroup.procs' : 'tasks'}`, {
+      flags: O_WRONLY,
+    }),
   );
   return files;
 }

@@ -147,7 +147,8 @@ function mountCgroups(context: MountContext, mount: Mount, options: MountOptions
   const tmpfs = { destination, type: 'tmpfs', source: 'tmpfs' };
   const base = newMount(sys, tmpfs, { ...inner, attrSet: 0, data: ['mode=755'] });
   place(context, base, { destination, isDirectory: true, options: inner });
-  for (const { key, mountPoint } of layout.hierarchies) {
+  const { hierarchies, unified } = layout;
+  for (const { key, mountPoint } of unified ? [...hierarchies, unified] : hierarchies) {
     const path = cgroupPaths[key];
     if (path === undefined) continue;
     // The tmpfs is ours and empty: no path to resolve, nothing to race with.

@@ -6,6 +6,7 @@
  */
 import { closeSync, statSync } from 'node:fs';
 import {
+  Cgroup,
   localSyscalls,
   type Operation,
   StrataError,
@@ -105,6 +106,7 @@ function newRecord(creation: Creation): ContainerRecord {
     owner: process.getuid?.() ?? 0,
     cgroupPath: cgroupPath(creation),
     cgroups: {},
+    cgroupsToMake: Cgroup.missing(cgroupPath(creation)),
     hasOwnPidNamespace: hasNew(spec, 'pid'),
     hasUserNamespace: namespacesOf(spec).has('user'),
     hasTimeNamespace: namespacesOf(spec).has('time'),
@@ -148,6 +150,8 @@ function complete(store: StateStore, made: Made): void {
   const program = made.program(creation.executable!);
   const executable = statSync(`/proc/${init!.pid}/exe`);
   record.cgroups = { ...cgroup?.paths };
+  if (cgroup) record.cgroupsMade = cgroup.made;
+  delete record.cgroupsToMake;
   record.init = identify(init!.pid);
   record.stub = { device: executable.dev, inode: executable.ino };
   record.syncFd = syncFd!;

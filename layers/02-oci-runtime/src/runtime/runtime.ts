@@ -161,14 +161,16 @@ export class Runtime {
 
   #release(record: ContainerRecord): void {
     killAndReap(record.init);
-    const cgroup = Object.keys(record.cgroups).length
-      ? Cgroup.open(record.cgroups)
-      : Cgroup.openIfThere(record.cgroupPath);
+    const isComplete = Object.keys(record.cgroups).length > 0;
+    const cgroup = isComplete
+      ? Cgroup.open(record.cgroups, { made: record.cgroupsMade })
+      : undefined;
     // The end of its PID 1 ends a PID namespace; without one of its own, what the init has started
     // lives on after it.
     if (cgroup && !record.hasOwnPidNamespace && cgroup.processes().length > 0) cgroup.kill();
     killAndReap(record.keeper);
     cgroup?.delete();
+    if (!isComplete) removeUnfinishedCgroup(record);
     this.#store.remove(record.id);
     this.#runLateHooks(record, 'poststop', 'stopped');
   }
@@ -220,6 +222,18 @@ function describe(record: ContainerRecord, status: Status): RuntimeState {
     ...(keeper && { keeperPid: keeper.pid, keeperStartTime: keeper.startTime }),
     cgroups: record.cgroups,
   };
+}
+
+/**
+ * What a creation that was killed half-way had perhaps made. Its processes have died with it, so one
+ * with processes is that of another container with the same path, made since: it is left alone.
+ */
+function removeUnfinishedCgroup({ cgroupsToMake = {} }: ContainerRecord): void {
+  try {
+    Cgroup.open(cgroupsToMake).delete();
+  } catch (error) {
+    if (!(error instanceof StrataError) || error.code !== 'CGROUP_BUSY') throw error;
+  }
 }
 
 function wrongStatus(id: string, verb: string, status: Status): StrataError {

@@ -39,6 +39,10 @@ export interface ContainerRecord {
   cgroupPath: string;
   /** The container's directories, by hierarchy; empty until the cgroup is made. */
   cgroups: Record<string, string>;
+  /** The hierarchies in which they were made for it; the others belong to somebody else. */
+  cgroupsMade?: readonly string[];
+  /** What was not there before the creation, and so is its own when it was killed half-way. */
+  cgroupsToMake?: Readonly<Record<string, string>>;
   /** Set when creation is complete. */
   init?: ProcessIdentity;
   keeper?: ProcessIdentity;
