@@ -54,6 +54,7 @@ export * from './keyrings/keyring.ts';
 export { landlockAbi, type PathAccess, Ruleset, type RulesetOptions } from './landlock/ruleset.ts';
 export * from './limits/resource-limits.ts';
 export { detachedProc, openVerified, type ProcOptions } from './mounts/detached-proc.ts';
+export * from './mounts/id-mapped-tree.ts';
 export * from './mounts/mount-list.ts';
 export * from './mounts/mount-options.ts';
 export * from './mounts/mountinfo.ts';
