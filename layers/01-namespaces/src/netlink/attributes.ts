@@ -17,7 +17,7 @@ import { StrataError } from '../errors/strata-error.ts';
 
 export const ATTRIBUTE_HEADER_BYTES = 4;
 const NLA_F_NESTED = 0x8000;
-const NLA_TYPE_MASK = 0x3fff;
+export const NLA_TYPE_MASK = 0x3fff;
 const FIRST_CAPACITY_BYTES = 512;
 /** A length field has 16 bits. */
 const LARGEST_ATTRIBUTE_BYTES = 0xffff;
@@ -57,18 +57,21 @@ export class BodyWriter {
   }
 
   u8(type: number, value: number): this {
+    checkInteger(type, value, 8);
     const start = this.#header(type, 1);
     this.#bytes[start] = value;
     return this;
   }
 
   u16(type: number, value: number): this {
+    checkInteger(type, value, 16);
     const start = this.#header(type, 2);
     this.#view.setUint16(start, value, true);
     return this;
   }
 
   u32(type: number, value: number): this {
+    checkInteger(type, value, 32);
     const start = this.#header(type, 4);
     this.#view.setUint32(start, value, true);
     return this;
@@ -76,6 +79,7 @@ export class BodyWriter {
 
   /** 16 bits in network byte order (ports, EtherTypes). */
   u16Network(type: number, value: number): this {
+    checkInteger(type, value, 16);
     const start = this.#header(type, 2);
     this.#view.setUint16(start, value, false);
     return this;
@@ -83,8 +87,16 @@ export class BodyWriter {
 
   /** 32 bits in network byte order (everything in nfnetlink). */
   u32Network(type: number, value: number): this {
+    checkInteger(type, value, 32);
     const start = this.#header(type, 4);
     this.#view.setUint32(start, value, false);
+    return this;
+  }
+
+  /** 64 bits in network byte order (counters and handles in nfnetlink). */
+  u64Network(type: number, value: bigint): this {
+    const start = this.#header(type, 8);
+    this.#view.setBigUint64(start, value, false);
     return this;
   }
 
@@ -129,6 +141,12 @@ export class BodyWriter {
     this.#bytes = larger;
     this.#view = new DataView(larger.buffer);
   }
+}
+
+/** What does not fit would be cut silently: a port 65616 would become 80. Negative is two's complement. */
+function checkInteger(type: number, value: number, bits: number): void {
+  if (Number.isInteger(value) && value >= -(2 ** (bits - 1)) && value < 2 ** bits) return;
+  throw new StrataError('ERANGE', `netlink attribute ${type}: ${value} does not fit ${bits} bits`);
 }
 
 function tooLarge(type: number, size: number): StrataError {
@@ -179,6 +197,14 @@ export class Attributes {
 
   i32(type: number): number | undefined {
     return this.#fixed(type, 4)?.getInt32(0, true);
+  }
+
+  u32Network(type: number): number | undefined {
+    return this.#fixed(type, 4)?.getUint32(0, false);
+  }
+
+  u64Network(type: number): bigint | undefined {
+    return this.#fixed(type, 8)?.getBigUint64(0, false);
   }
 
   /** A string up to its first NUL. */

@@ -19,12 +19,26 @@ export const IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const;
 
 export type LinkKind =
   | { kind: 'veth'; peer: LinkSettings & { name: string } }
-  | { kind: 'bridge'; vlanFiltering?: boolean; spanningTree?: boolean }
+  | BridgeKind
   | { kind: 'vlan'; lower: number; id: number }
   | { kind: 'macvlan'; lower: number; mode: keyof typeof MACVLAN_MODES }
   | { kind: 'ipvlan'; lower: number; mode: keyof typeof IPVLAN_MODES }
   | VxlanKind
   | { kind: 'dummy' };
+
+export interface BridgeKind {
+  kind: 'bridge';
+  /** Ports have VLANs of their own (bridge(8) `vlan`). */
+  vlanFiltering?: boolean;
+  /** The VLAN of untagged frames, 0 for none; default 1. */
+  defaultVlan?: number;
+  spanningTree?: boolean;
+  /** How long a port listens and learns before it forwards; at least 2 with a spanning tree. */
+  forwardDelaySeconds?: number;
+  /** How long a hardware address is remembered. */
+  ageingSeconds?: number;
+  multicastSnooping?: boolean;
+}
 
 export interface VxlanKind {
   kind: 'vxlan';
@@ -39,8 +53,14 @@ export interface VxlanKind {
   learning?: boolean;
 }
 
+const IFLA_BR_FORWARD_DELAY = 1;
+const IFLA_BR_AGEING_TIME = 4;
 const IFLA_BR_STP_STATE = 5;
 const IFLA_BR_VLAN_FILTERING = 7;
+const IFLA_BR_MCAST_SNOOPING = 23;
+const IFLA_BR_VLAN_DEFAULT_PVID = 39;
+/** The bridge's times are in clock ticks of 1/100 s (USER_HZ). */
+const TICKS_PER_SECOND = 100;
 const IFLA_VLAN_ID = 1;
 const IFLA_MACVLAN_MODE = 1;
 const IFLA_IPVLAN_MODE = 1;
@@ -63,9 +83,7 @@ export function kindName(kind: LinkKind): string {
 export function writeKindData(data: BodyWriter, kind: Exclude<LinkKind, { kind: 'veth' }>): void {
   switch (kind.kind) {
     case 'bridge':
-      if (kind.spanningTree !== undefined) data.u32(IFLA_BR_STP_STATE, kind.spanningTree ? 1 : 0);
-      if (kind.vlanFiltering !== undefined)
-        data.u8(IFLA_BR_VLAN_FILTERING, kind.vlanFiltering ? 1 : 0);
+      writeBridge(data, kind);
       return;
     case 'vlan':
       data.u16(IFLA_VLAN_ID, within(kind.id, 0, 4094, 'VLAN id'));
@@ -81,6 +99,24 @@ export function writeKindData(data: BodyWriter, kind: Exclude<LinkKind, { kind: 
       return;
     case 'dummy':
       return;
+  }
+}
+
+function writeBridge(data: BodyWriter, bridge: BridgeKind): void {
+  const { forwardDelaySeconds, ageingSeconds, defaultVlan } = bridge;
+  const ticks = (seconds: number): number => Math.round(seconds * TICKS_PER_SECOND);
+  if (forwardDelaySeconds !== undefined)
+    data.u32(IFLA_BR_FORWARD_DELAY, ticks(forwardDelaySeconds));
+  if (ageingSeconds !== undefined) data.u32(IFLA_BR_AGEING_TIME, ticks(ageingSeconds));
+  if (bridge.spanningTree !== undefined) data.u32(IFLA_BR_STP_STATE, bridge.spanningTree ? 1 : 0);
+  if (bridge.vlanFiltering !== undefined) {
+    data.u8(IFLA_BR_VLAN_FILTERING, bridge.vlanFiltering ? 1 : 0);
+  }
+  if (bridge.multicastSnooping !== undefined) {
+    data.u8(IFLA_BR_MCAST_SNOOPING, bridge.multicastSnooping ? 1 : 0);
+  }
+  if (defaultVlan !== undefined) {
+    data.u16(IFLA_BR_VLAN_DEFAULT_PVID, within(defaultVlan, 0, 4094, 'VLAN id'));
   }
 }
 

@@ -229,7 +229,8 @@ function writeSettings(writer: BodyWriter, settings: LinkSettings): void {
   if (namespaceFd !== undefined) writer.u32(IFLA_NET_NS_FD, namespaceFd);
 }
 
-function referenceBody(link: LinkReference): BodyWriter {
+/** The body of a request about one link. */
+export function referenceBody(link: LinkReference): BodyWriter {
   if (typeof link === 'number') return new BodyWriter().raw(linkHeader(link));
   return new BodyWriter().raw(linkHeader(0)).string(IFLA_IFNAME, checkLinkName(link));
 }

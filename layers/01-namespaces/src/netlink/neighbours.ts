@@ -16,12 +16,15 @@ export const RTM_NEWNEIGH = 28;
 export const RTM_DELNEIGH = 29;
 export const RTM_GETNEIGH = 30;
 
-const NDMSG_BYTES = 12;
+export const NDMSG_BYTES = 12;
 const NDA_DST = 1;
 const NDA_LLADDR = 2;
 export const NUD_REACHABLE = 0x02;
 export const NUD_STALE = 0x04;
 export const NUD_PERMANENT = 0x80;
+
+/** We answer for the address, for whoever asks on the link (proxy ARP, proxy NDP). */
+export const NTF_PROXY = 0x08;
 
 export interface Neighbour {
   /** The link's index. */
@@ -30,6 +33,8 @@ export interface Neighbour {
   mac: string | undefined;
   /** NUD_* bits. */
   state: number;
+  /** NTF_* bits. */
+  flags: number;
 }
 
 /** Sets a neighbour for good; an entry that is there is replaced. */
@@ -46,6 +51,23 @@ export function setNeighbour(neighbour: {
       .finish(),
     step: `set neighbour ${neighbour.address} of link ${neighbour.link}`,
   };
+}
+
+/** Answers on a link for an address that is elsewhere; the same again does nothing. */
+export function addProxyNeighbour(neighbour: { link: number; address: string }): NetlinkRequest {
+  return proxyRequest(RTM_NEWNEIGH, 'answer', neighbour, NLM_F_CREATE);
+}
+
+/** Answers no longer; ENOENT where nobody did. */
+export function deleteProxyNeighbour(neighbour: { link: number; address: string }): NetlinkRequest {
+  return proxyRequest(RTM_DELNEIGH, 'stop answering', neighbour, 0);
+}
+
+/** Asks for the addresses that are answered for (a dump); `getNeighbours` leaves them out. */
+export function getProxyNeighbours(): NetlinkRequest {
+  const body = new Uint8Array(NDMSG_BYTES);
+  body[10] = NTF_PROXY;
+  return { type: RTM_GETNEIGH, flags: 0, body, step: 'list proxy neighbours' };
 }
 
 /** Forgets a neighbour; ENOENT where it is unknown. */
@@ -80,7 +102,19 @@ export function parseNeighbour(body: Uint8Array): Neighbour | undefined {
     address: formatIpAddress(address),
     mac: mac?.length === 6 ? formatMacAddress(mac) : undefined,
     state: view.getUint16(8, true),
+    flags: view.getUint8(10),
   };
+}
+
+function proxyRequest(
+  type: number,
+  verb: string,
+  neighbour: { link: number; address: string },
+  flags: number,
+): NetlinkRequest {
+  const body = writeNeighbour(neighbour, 0).finish();
+  body[10] = NTF_PROXY;
+  return { type, flags, body, step: `${verb} for ${neighbour.address} on link ${neighbour.link}` };
 }
 
 function writeNeighbour(neighbour: { link: number; address: string }, state: number): BodyWriter {

@@ -12,16 +12,24 @@
  */
 import { errnoName } from '../errors/errno.ts';
 import { StrataError } from '../errors/strata-error.ts';
-import { Attributes, aligned, malformed } from './attributes.ts';
+import {
+  ATTRIBUTE_HEADER_BYTES,
+  Attributes,
+  aligned,
+  malformed,
+  NLA_TYPE_MASK,
+} from './attributes.ts';
 import {
   MESSAGE_HEADER_BYTES,
   type NetlinkMessage,
+  type NetlinkRequest,
   NLM_F_ACK_TLVS,
   NLM_F_CAPPED,
 } from './message.ts';
 
 const ERRNO_BYTES = 4;
 const NLMSGERR_ATTR_MSG = 1;
+const NLMSGERR_ATTR_OFFS = 2;
 const NLMSGERR_ATTR_MISS_TYPE = 5;
 
 const HINTS: Record<string, string> = {
@@ -34,12 +42,16 @@ export class NetlinkError extends StrataError {
   declare readonly errno: number;
   /** The kernel's explanation from the extended acknowledgement, where it gave one. */
   readonly explanation: string | undefined;
+  /** The number of the attribute that the kernel did not like, where it said so. */
+  readonly attribute: number | undefined;
 
-  constructor(step: string, errno: number, explanation?: string) {
+  constructor(step: string, errno: number, explanation?: string, attribute?: number) {
     const name = errnoName(errno);
-    const said = explanation ? `: ${explanation}` : '';
+    const about = attribute === undefined ? '' : ` (attribute ${attribute})`;
+    const said = (explanation ? `: ${explanation}` : '') + about;
     super(name, `${step}: ${name}${said}`, { step, errno, syscall: 'netlink', hint: HINTS[name] });
     this.explanation = explanation;
+    this.attribute = attribute;
   }
 }
 
@@ -47,6 +59,8 @@ export interface Acknowledgement {
   /** 0 where the request succeeded. */
   errno: number;
   explanation: string | undefined;
+  /** Where in the request, header included, the attribute begins that was at fault. */
+  offset?: number;
 }
 
 /**
@@ -67,7 +81,24 @@ export function parseAcknowledgement({ flags, body }: NetlinkMessage): Acknowled
   if (start > body.length) {
     throw malformed(`an acknowledgement that copies ${requestBytes} bytes of ${body.length}`);
   }
-  return { errno, explanation: explain(Attributes.parse(body.subarray(start))) };
+  const attributes = Attributes.parse(body.subarray(start));
+  const offset = attributes.u32(NLMSGERR_ATTR_OFFS);
+  return { errno, explanation: explain(attributes), ...(offset !== undefined && { offset }) };
+}
+
+/** The error of a request that the kernel refused, with the attribute it complained of by number. */
+export function refusal(
+  request: NetlinkRequest | undefined,
+  { errno, explanation, offset }: Acknowledgement,
+): NetlinkError {
+  const step = request?.step ?? 'netlink request';
+  const at = offset === undefined ? -1 : offset - MESSAGE_HEADER_BYTES;
+  const body = request?.body;
+  if (!body || at < 0 || at + ATTRIBUTE_HEADER_BYTES > body.length) {
+    return new NetlinkError(step, errno, explanation);
+  }
+  const type = (body[at + 2]! | (body[at + 3]! << 8)) & NLA_TYPE_MASK;
+  return new NetlinkError(step, errno, explanation, type);
 }
 
 function explain(attributes: Attributes): string | undefined {

@@ -30,12 +30,19 @@ import {
   NLMSG_OVERRUN,
   parseMessages,
 } from './message.ts';
-import { type Acknowledgement, NetlinkError, parseAcknowledgement } from './netlink-error.ts';
+import {
+  type Acknowledgement,
+  NetlinkError,
+  parseAcknowledgement,
+  refusal,
+} from './netlink-error.ts';
 
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 
+const SOCKADDR_NL_BYTES = 12;
 const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
@@ -124,9 +131,9 @@ export class NetlinkSocket implements Disposable {
       for (const message of this.#receive()) {
         if (message.sequence !== sequence) continue;
         if (message.type !== NLMSG_ERROR) return { ...message, body: message.body.slice() };
-        const { errno, explanation } = parseAcknowledgement(message);
-        if (absent.has(errno)) return undefined;
-        throw new NetlinkError(request.step, errno, explanation);
+        const outcome = parseAcknowledgement(message);
+        if (absent.has(outcome.errno)) return undefined;
+        throw refusal(request, outcome);
       }
     }
   }
@@ -137,6 +144,39 @@ export class NetlinkSocket implements Disposable {
       const { messages, disturbed } = this.#dumpOnce(request);
       if (!disturbed || attempt === DUMP_ATTEMPTS) return messages;
     }
+  }
+
+  /**
+   * Joins multicast groups: from here on the kernel sends what changes, unasked. A socket that
+   * listens asks nothing: use another one for questions.
+   * @param groups RTNLGRP_* numbers
+   */
+  subscribe(groups: readonly number[]): void {
+    // Only a bound socket has an address of its own; the kernel's, 0, hears no multicast.
+    const address = new Uint8Array(SOCKADDR_NL_BYTES);
+    address[0] = AF_NETLINK;
+    this.#sys.bind(this.#fd, address);
+    for (const group of groups) {
+      this.#sys.setsockopt(this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+    }
+  }
+
+  /**
+   * The notifications that have come: none where there are none yet, undefined where the kernel
+   * dropped some because the queue was full (ENOBUFS). The bodies are copies.
+   */
+  notifications(): NetlinkMessage[] | undefined {
+    try {
+      return this.#receiveMore().map((message) => ({ ...message, body: message.body.slice() }));
+    } catch (error) {
+      if (error instanceof StrataError && error.code === 'ENOBUFS') return undefined;
+      throw error;
+    }
+  }
+
+  /** To wait for notifications on the event loop; only of a socket that this process opened. */
+  get fd(): number {
+    return this.#fd;
   }
 
   [Symbol.dispose](): void {
@@ -153,11 +193,12 @@ export class NetlinkSocket implements Disposable {
       for (const message of this.#receive()) {
         if (message.sequence !== sequence) continue;
         if ((message.flags & NLM_F_DUMP_INTR) !== 0) disturbed = true;
-        if (message.type === NLMSG_DONE) return { messages, disturbed };
-        if (message.type === NLMSG_ERROR) {
-          const { errno, explanation } = parseAcknowledgement(message);
-          throw new NetlinkError(request.step, errno, explanation);
+        if (message.type === NLMSG_DONE) {
+          const errno = dumpErrno(message.body);
+          if (errno !== 0) throw new NetlinkError(request.step, errno);
+          return { messages, disturbed };
         }
+        if (message.type === NLMSG_ERROR) throw refusal(request, parseAcknowledgement(message));
         messages.push({ ...message, body: message.body.slice() });
       }
     }
@@ -170,9 +211,8 @@ export class NetlinkSocket implements Disposable {
     for (let finished = false; !finished; ) {
       for (const message of this.#receive()) {
         if (message.type !== NLMSG_ERROR || message.sequence < first) continue;
-        const { errno, explanation } = parseAcknowledgement(message);
-        const step = requests[message.sequence - first]?.step ?? 'netlink request';
-        if (errno !== 0) failure ??= new NetlinkError(step, errno, explanation);
+        const outcome = parseAcknowledgement(message);
+        if (outcome.errno !== 0) failure ??= refusal(requests[message.sequence - first], outcome);
         if (message.sequence === last) finished = true;
       }
     }
@@ -229,6 +269,15 @@ export class NetlinkSocket implements Disposable {
     }
     return messages;
   }
+}
+
+/** A dump that fails after its first part says so in NLMSG_DONE: 0, or the errno negated. */
+function dumpErrno(body: Uint8Array): number {
+  if (body.length < 4) return 0;
+  return Math.max(
+    0,
+    -new DataView(body.buffer, body.byteOffset, body.byteLength).getInt32(0, true),
+  );
 }
 
 function acknowledgeLast(requests: readonly NetlinkRequest[]): (index: number) => number {

@@ -22,7 +22,7 @@ import { StrataError } from '../errors/strata-error.ts';
 import { localSyscalls, type Syscalls } from '../syscalls/syscalls.ts';
 import { BodyWriter } from './attributes.ts';
 import { type NetlinkRequest, NLM_F_APPEND, NLM_F_CREATE } from './message.ts';
-import { NetlinkError } from './netlink-error.ts';
+import { refusal } from './netlink-error.ts';
 import { NETLINK_NETFILTER, NetlinkSocket } from './netlink-socket.ts';
 
 const NFNL_SUBSYS_NFTABLES = 10;
@@ -98,9 +98,8 @@ export class Nftables implements Disposable {
     const batch = [batchMark(NFNL_MSG_BATCH_BEGIN), ...requests, batchMark(NFNL_MSG_BATCH_END)];
     // Kernels before 6.10 acknowledge no BATCH_END, so the last real message is the one to ask.
     const outcomes = this.#socket.exchange(batch, requests.length);
-    for (const [index, { errno, explanation }] of outcomes) {
-      const step = batch[index]?.step ?? 'nftables batch';
-      if (errno !== 0) throw new NetlinkError(step, errno, explanation);
+    for (const [index, outcome] of outcomes) {
+      if (outcome.errno !== 0) throw refusal(batch[index], outcome);
     }
     if (!outcomes.has(requests.length)) {
       throw new StrataError('EAGAIN', 'the kernel did not acknowledge an nftables transaction');

@@ -19,6 +19,13 @@ import { ENODEV, ENXIO } from '../errors/errno.ts';
 import { localSyscalls, type Syscalls } from '../syscalls/syscalls.ts';
 import { getAddresses, type LinkAddress, parseAddress, RTM_NEWADDR } from './addresses.ts';
 import {
+  type ForwardingEntry,
+  getForwardingEntries,
+  parseForwardingEntry,
+} from './forwarding-entries.ts';
+import { getLinkByOtherName, parseLinkNames } from './link-names.ts';
+import { getLinkStatistics, type LinkStatistics, parseLinkStatistics } from './link-statistics.ts';
+import {
   getLink,
   getLinks,
   type Link,
@@ -27,9 +34,22 @@ import {
   RTM_NEWLINK,
 } from './links.ts';
 import type { NetlinkMessage, NetlinkRequest } from './message.ts';
-import { getNeighbours, type Neighbour, parseNeighbour, RTM_NEWNEIGH } from './neighbours.ts';
+import { getNamespaceId, parseNamespaceId } from './namespace-ids.ts';
+import {
+  getNeighbours,
+  getProxyNeighbours,
+  type Neighbour,
+  parseNeighbour,
+  RTM_NEWNEIGH,
+} from './neighbours.ts';
 import { NETLINK_ROUTE, NetlinkSocket } from './netlink-socket.ts';
 import { getRoutes, parseRoute, type Route, RTM_NEWROUTE } from './routes.ts';
+import {
+  getRoutingRules,
+  parseRoutingRule,
+  type RoutingRule,
+  RTM_NEWRULE,
+} from './routing-rules.ts';
 
 /** The loopback is the first interface of every namespace. */
 export const LOOPBACK_INDEX = 1;
@@ -66,6 +86,30 @@ export class RouteNetlink implements Disposable {
     return message && parseLink(message.body);
   }
 
+  /** What has gone through a link, or undefined where there is none. */
+  statistics(reference: LinkReference): LinkStatistics | undefined {
+    const message = this.#socket.get(getLinkStatistics(reference), NO_SUCH_LINK);
+    return message && parseLinkStatistics(message.body);
+  }
+
+  /** The alternative names of a link. */
+  names(reference: LinkReference): string[] {
+    const message = this.#socket.get(getLink(reference), NO_SUCH_LINK);
+    return message ? parseLinkNames(message.body) : [];
+  }
+
+  /** The link that has this alternative name. */
+  linkByOtherName(name: string): Link | undefined {
+    const message = this.#socket.get(getLinkByOtherName(name), NO_SUCH_LINK);
+    return message && parseLink(message.body);
+  }
+
+  /** The id by which this namespace knows the one behind a descriptor, or undefined if by none. */
+  namespaceId(fd: number): number | undefined {
+    const message = this.#socket.get(getNamespaceId(fd), new Set());
+    return message && parseNamespaceId(message.body);
+  }
+
   links(): Link[] {
     return this.#all(getLinks(), RTM_NEWLINK).map(({ body }) => parseLink(body));
   }
@@ -77,6 +121,27 @@ export class RouteNetlink implements Disposable {
   /** The routes of all tables; those people configure are in table 254. */
   routes(): Route[] {
     return this.#all(getRoutes(), RTM_NEWROUTE).map(({ body }) => parseRoute(body));
+  }
+
+  /** The routing rules of IPv4 and IPv6, by family and priority. */
+  rules(): RoutingRule[] {
+    return this.#all(getRoutingRules(), RTM_NEWRULE).flatMap(
+      ({ body }) => parseRoutingRule(body) ?? [],
+    );
+  }
+
+  /** The forwarding databases of all bridges and vxlans. */
+  forwardingEntries(): ForwardingEntry[] {
+    return this.#all(getForwardingEntries(), RTM_NEWNEIGH).flatMap(
+      ({ body }) => parseForwardingEntry(body) ?? [],
+    );
+  }
+
+  /** The addresses that this namespace answers for though they are elsewhere. */
+  proxyNeighbours(): Neighbour[] {
+    return this.#all(getProxyNeighbours(), RTM_NEWNEIGH).flatMap(
+      ({ body }) => parseNeighbour(body) ?? [],
+    );
   }
 
   neighbours(): Neighbour[] {
