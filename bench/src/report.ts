@@ -10,7 +10,7 @@ import type { Machine } from './machine.ts';
 import { isMeasured, type Outcome } from './paired.ts';
 import { rounded } from './statistics.ts';
 
-export type Unit = 'ms' | 'µs' | 'kB';
+export type Unit = 'ms' | 'µs' | 'ns' | 'kB' | 'instructions';
 
 export interface Case {
   readonly name: string;

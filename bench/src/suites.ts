@@ -19,5 +19,6 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   cli: async (options) => (await import('./oci/commands.ts')).commands(options),
   memory: async (options) => (await import('./oci/memory.ts')).memory(options),
   cri: async (options) => (await import('./cri/pods.ts')).pods(options),
+  seccomp: async (options) => (await import('./seccomp/filters.ts')).filters(options),
   stub: async (options) => (await import('./stub/stubs.ts')).stubs(options),
 };
