@@ -271,7 +271,8 @@ test('somebody swaps a directory and a link that leads out, and nothing outside 
   symlinkSync(scene.outside, scene.inside('shared/link'));
   using swapper = new Swapper(scene.inside('shared'));
   const seen = { direct: 0, byLink: 0, refused: 0 };
-  for (let round = 0; round < 60; round++) {
+  const bothWays = (): boolean => seen.direct > 0 && seen.byLink > 0;
+  for (let round = 0; round < 60 || (round < 600 && !bothWays()); round++) {
     for (let times = 0; times < 8; times++) {
       const name = `r${round}-${times}`;
       const actions = [
@@ -296,8 +297,8 @@ test('somebody swaps a directory and a link that leads out, and nothing outside 
       }
     }
   }
-  // It was a race indeed: both ways were gone.
-  expect(Math.min(...Object.values(seen)), JSON.stringify(seen)).toBeGreaterThan(0);
+  // It was a race indeed: both ways were gone. Whether something was refused too is a matter of luck.
+  expect(bothWays(), JSON.stringify(seen)).toBe(true);
 });
 
 test('somebody moves a directory out of the way while it is gone through with ..', () => {
