@@ -267,8 +267,9 @@ const LISTS = [
   [STATMOUNT_MNT_GIDMAP, { offset: 'gidMap', count: 'gidMapCount' }, 'gidMap'],
 ] as const;
 
+const decoder = new TextDecoder();
+
 function stringsAt(bytes: Uint8Array, offset: number, count: number): string[] {
-  const decoder = new TextDecoder();
   const result: string[] = [];
   let start = offset;
   while (result.length < count) {

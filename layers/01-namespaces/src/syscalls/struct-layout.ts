@@ -67,8 +67,10 @@ export function structLayout<const Fields extends Readonly<Record<string, Field>
       if (bytes.length < size) {
         throw new StrataError('SHORT_STRUCT', `${bytes.length} bytes of a struct of ${size}`);
       }
-      const entries = places.map((place) => [place.name, get(bytes, place)]);
-      return Object.fromEntries(entries) as Values<Fields>;
+      const view = viewOf(bytes);
+      const values: Record<string, unknown> = {};
+      for (const place of places) values[place.name] = get(view, place);
+      return values as Values<Fields>;
     },
   };
 }
@@ -101,8 +103,7 @@ function put(bytes: Uint8Array, { field, offset }: Place, value: unknown): void 
   }
 }
 
-function get(bytes: Uint8Array, { field, offset }: Place): unknown {
-  const view = viewOf(bytes);
+function get(view: DataView, { field, offset }: Place): unknown {
   switch (field) {
     case 'u8':
       return view.getUint8(offset);
@@ -117,6 +118,6 @@ function get(bytes: Uint8Array, { field, offset }: Place): unknown {
     case 'i64':
       return view.getBigInt64(offset, true);
     default:
-      return bytes.slice(offset, offset + field);
+      return new Uint8Array(view.buffer, view.byteOffset + offset, field).slice();
   }
 }
