@@ -69,7 +69,10 @@ export * from './mounts/pivot-root.ts';
 export * from './mounts/propagation.ts';
 export * from './mounts/root-directory.ts';
 export * from './mounts/tmpfs.ts';
+export { createNamespaces, type NewNamespaces } from './namespaces/create.ts';
+export { type EnterOptions, enterNamespaces } from './namespaces/enter.ts';
 export * from './namespaces/id-map.ts';
+export { Inhabitant, type ProgramToRun } from './namespaces/inhabitant.ts';
 export * from './namespaces/kinds.ts';
 export * from './namespaces/list.ts';
 export * from './namespaces/namespace.ts';
@@ -169,3 +172,4 @@ export {
 } from './trace/span.ts';
 export { drawWaterfall, isSyscall, type WaterfallOptions } from './trace/waterfall.ts';
 export { userName } from './users/passwd.ts';
+export * from './users/subordinate-ids.ts';

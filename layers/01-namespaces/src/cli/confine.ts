@@ -2,13 +2,13 @@
 import type { Call, Verb } from '../command-line/flags.ts';
 import { StrataError } from '../errors/strata-error.ts';
 import { Ruleset } from '../landlock/ruleset.ts';
+import { findProgram } from '../processes/find-program.ts';
 import { startArmedStub } from '../stub/armed-stub.ts';
 import { Stub } from '../stub/stub.ts';
 import { CLD_EXITED, CLONE_PARENT, PR_SET_PDEATHSIG, WEXITED } from '../syscalls/constants.ts';
 import { stringVector } from '../syscalls/memory.ts';
 import { SIGKILL } from '../syscalls/signals.ts';
 import { localSyscalls } from '../syscalls/syscalls.ts';
-import { findInPath } from './verbs.ts';
 
 const path = (help: string) => ({ type: 'string', multiple: true, value: 'PATH', help }) as const;
 const port = (help: string) => ({ type: 'string', multiple: true, value: 'PORT', help }) as const;
@@ -35,7 +35,7 @@ const confine: Verb = {
     confineStub(stub, call);
     const argv = stringVector(call.arguments);
     const env = stringVector(Object.entries(process.env).map(([key, value]) => `${key}=${value}`));
-    const program = findInPath(call.arguments[0]!);
+    const program = findProgram(call.arguments[0]!);
     stub.prepare([
       { name: 'prctl', args: [PR_SET_PDEATHSIG, 0, 0, 0, 0] },
       { name: 'execve', args: [program, argv, env] },

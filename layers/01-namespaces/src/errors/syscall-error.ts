@@ -30,6 +30,10 @@ const HINTS: Record<string, string> = {
   'pivot_root:EINVAL': 'the new root must be a mount point and no mount on the way may be shared',
   'setns:EINVAL':
     'the descriptor is not of the namespace type asked for, or the caller is threaded',
+  'setns:EPERM': 'it needs CAP_SYS_ADMIN over the namespace: enter its user namespace as well',
+  'clone3:EPERM': 'creating namespaces needs CAP_SYS_ADMIN, or a user namespace created first',
+  'clone3:ENOSPC': 'a limit in /proc/sys/user/max_*_namespaces is reached',
+  'pidfd_open:ESRCH': 'there is no such process',
   'execve:ENOENT': 'the file, or the interpreter or dynamic loader it names, is not in the rootfs',
   'execve:EACCES': 'the file is not executable for this user, or its file system is mounted noexec',
   'execve:ENOEXEC':

@@ -1,0 +1,34 @@
+/** A command that stands for a program it has started: its signals go there, its end is ours. */
+import { constants } from 'node:os';
+import type { Call } from '../command-line/flags.ts';
+import { StrataError } from '../errors/strata-error.ts';
+import type { ProcessHandle } from '../processes/process-handle.ts';
+import { CLD_EXITED } from '../syscalls/constants.ts';
+
+/** From a terminal, these reach the program as well, which is in the same process group. */
+const OF_TERMINALS = ['SIGINT', 'SIGQUIT'] as const;
+const FORWARDED = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGCONT', 'SIGWINCH'] as const;
+
+/** Waits for the program; its exit status as a shell gives it: 128 + N after signal N. */
+export async function attend(handle: ProcessHandle): Promise<number> {
+  using child = handle;
+  using listeners = new DisposableStack();
+  for (const name of [...OF_TERMINALS, ...FORWARDED]) {
+    const isDelivered = process.stdin.isTTY && (OF_TERMINALS as readonly string[]).includes(name);
+    const forward = (): void => {
+      if (!isDelivered) child.trySignal(constants.signals[name]);
+    };
+    process.on(name, forward);
+    listeners.defer(() => process.off(name, forward));
+  }
+  const { code, status } = await child.wait();
+  return code === CLD_EXITED ? status : 128 + status;
+}
+
+/** An id of a flag. @throws {StrataError} USAGE */
+export function parseId(call: Call, name: string): number | undefined {
+  const text = call.text(name);
+  if (text === undefined) return undefined;
+  if (/^\d{1,10}$/.test(text) && Number(text) < 2 ** 32 - 1) return Number(text);
+  throw new StrataError('USAGE', `--${name}: a number below 2^32-1, not ${JSON.stringify(text)}`);
+}
