@@ -4,6 +4,59 @@
  * All of this is executed by a stub that has given up root for a made-up uid before it begins;
  * nobody.test.ts has a strata-ns that never was root.
  */
+import {
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import {
+  ALL_NAMESPACE_KINDS,
+  AT_FDCWD,
+  addAddress,
+  CLONE_NEWUSER,
+  changeLink,
+  compileSeccomp,
+  createLink,
+  createTable,
+  detectCgroups,
+  getCapabilities,
+  Keyring,
+  LOOPBACK_INDEX,
+  landlockAbi,
+  MNT_DETACH,
+  MOUNT_ATTR_RDONLY,
+  MS_PRIVATE,
+  MS_REC,
+  type NamespaceKind,
+  NetlinkError,
+  Nftables,
+  namespaceFlags,
+  namespacesOf,
+  O_CREAT,
+  O_DIRECTORY,
+  O_PATH,
+  O_RDONLY,
+  O_WRONLY,
+  OPEN_TREE_CLONE,
+  pinNamespace,
+  RouteNetlink,
+  Ruleset,
+  S_IFCHR,
+  SECCOMP_SET_MODE_FILTER,
+  Stub,
+  type Syscalls,
+  setCapabilities,
+  unpinNamespace,
+} from '../src/index.ts';
+
+/** Nobody's, on any machine. */
 const UID = 61_234;
 const RLIMIT_NOFILE = 7;
 

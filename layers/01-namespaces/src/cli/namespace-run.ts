@@ -83,7 +83,8 @@ export const run: Verb = {
     const workdir = call.text('workdir');
     if (workdir !== undefined) inside.sys.chdir(workdir);
     const [path] = call.arguments as [string];
-    return attend(inside.exec({ path, argv: call.arguments, env: process.env }));
+    const program = { path, argv: call.arguments, env: process.env };
+    return attend(inside.exec(program, { killWithUs: call.flag('kill-child') }));
   },
 };
 
@@ -104,7 +105,6 @@ function optionsOf(call: Call): NewNamespaces {
     propagation: propagationOf(call),
     pins: call.list('pin').map(pinOf),
     ids: { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) },
-    killWithUs: call.flag('kill-child'),
   };
 }
 

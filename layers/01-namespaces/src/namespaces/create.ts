@@ -25,7 +25,6 @@ import {
   MS_SLAVE,
   O_RDONLY,
 } from '../syscalls/constants.ts';
-import { SIGKILL } from '../syscalls/signals.ts';
 import { mapByHelpers } from '../users/subordinate-ids.ts';
 import { checkIdMap, type IdMaps, idOutside, writeIdMaps } from './id-map.ts';
 import { Inhabitant } from './inhabitant.ts';
@@ -53,8 +52,6 @@ export interface NewNamespaces {
   pins?: readonly { kind: NamespaceKind; path: string }[];
   /** Who to be inside; default: 0 where that is mapped, else as before. */
   ids?: { uid?: number; gid?: number };
-  /** The program is killed when this process ends. */
-  killWithUs?: boolean | undefined;
 }
 
 /**
@@ -74,7 +71,6 @@ export function createNamespaces(options: NewNamespaces): Inhabitant {
   });
   using undo = new DisposableStack();
   undo.use(inside);
-  if (options.killWithUs) inside.sys.setParentDeathSignal(SIGKILL);
   if (options.idMaps) {
     const write = options.byHelpers ? mapByHelpers : writeIdMaps;
     write(inside.pid, options.idMaps);
@@ -87,8 +83,6 @@ export function createNamespaces(options: NewNamespaces): Inhabitant {
     undo.defer(() => unpinNamespace(path));
   }
   takeIds(inside, options);
-  // Changing ids has cleared it.
-  if (options.killWithUs) inside.sys.setParentDeathSignal(SIGKILL);
   undo.move();
   return inside;
 }

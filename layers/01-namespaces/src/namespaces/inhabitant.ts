@@ -15,8 +15,9 @@ import { findProgram } from '../processes/find-program.ts';
 import { ProcessHandle } from '../processes/process-handle.ts';
 import { MAILBOX_FD } from '../stub/mailbox-layout.ts';
 import { Stub } from '../stub/stub.ts';
-import { POLLERR, POLLHUP, POLLIN } from '../syscalls/constants.ts';
+import { POLLERR, POLLHUP, POLLIN, PR_SET_PDEATHSIG } from '../syscalls/constants.ts';
 import { stringVector } from '../syscalls/memory.ts';
+import { SIGKILL } from '../syscalls/signals.ts';
 import { localSyscalls, type Syscalls } from '../syscalls/syscalls.ts';
 
 /** The pipe's write end, in launcher and inhabitant. */
@@ -63,7 +64,11 @@ export class Inhabitant implements Disposable {
       using launcher = Stub.spawn({ title: launch.title, descriptors });
       for (const fd of descriptors.keys()) launcher.sys.setCloseOnExec(fd, true);
       launcher.sys.setCloseOnExec(MAILBOX_FD, true);
-      return new Inhabitant(launch.clone(launcher), readEnd);
+      // Whoever kills us half-way kills what is half made; clone(2) does not inherit it.
+      launcher.sys.setParentDeathSignal(SIGKILL);
+      const stub = launch.clone(launcher);
+      stub.sys.setParentDeathSignal(SIGKILL);
+      return new Inhabitant(stub, readEnd);
     } catch (error) {
       sys.close(readEnd);
       throw error;
@@ -87,15 +92,18 @@ export class Inhabitant implements Disposable {
     if (ids.groups) this.sys.setgroups(ids.groups);
     if (ids.gid !== undefined) this.sys.setresgid(ids.gid);
     if (ids.uid !== undefined) this.sys.setresuid(ids.uid);
+    // The kernel forgets it with every change of ids: prctl(2), PR_SET_PDEATHSIG.
+    this.sys.setParentDeathSignal(SIGKILL);
   }
 
   /**
-   * Becomes a program, which lives on when the handle is disposed of.
+   * Becomes a program, which lives on when the handle is disposed of, and when this process ends
+   * unless `killWithUs` is said.
    * @returns its handle: `wait` tells how it ended
    * @throws {StrataError} ENOENT where there is no such program in $PATH
    * @throws {SyscallError} of execve: ENOENT, EACCES, ENOEXEC
    */
-  exec(program: ProgramToRun): ProcessHandle {
+  exec(program: ProgramToRun, options: { killWithUs?: boolean } = {}): ProcessHandle {
     const { argv, env } = program;
     const path = findProgram(program.path, env.PATH, this.sys);
     const words = Object.entries(env).flatMap(([name, value]) =>
@@ -103,7 +111,11 @@ export class Inhabitant implements Disposable {
     );
     using handle = new DisposableStack();
     const opened = handle.use(ProcessHandle.open(this.pid));
-    this.#stub.prepare([{ name: 'execve', args: [path, stringVector(argv), stringVector(words)] }]);
+    const signal = options.killWithUs ? SIGKILL : 0;
+    this.#stub.prepare([
+      { name: 'prctl', args: [PR_SET_PDEATHSIG, signal, 0, 0, 0] },
+      { name: 'execve', args: [path, stringVector(argv), stringVector(words)] },
+    ]);
     this.#stub.run();
     this.#awaitExec(path);
     this.#isProgram = true;
@@ -117,7 +129,7 @@ export class Inhabitant implements Disposable {
     for (;;) {
       const events = sys.poll(this.#readEnd, POLLIN, LOOK_MS);
       if (this.#stub.done) {
-        throw new SyscallError('execve', -this.#stub.result(0), [JSON.stringify(path)], { path });
+        throw new SyscallError('execve', -this.#stub.result(1), [JSON.stringify(path)], { path });
       }
       if ((events & (POLLHUP | POLLERR)) !== 0) return;
     }
