@@ -157,6 +157,25 @@ test('signals are passed on; who is killed takes the program along where asked t
   expect(existsSync(`/proc/${pid}/ns/uts`)).toBe(false);
 });
 
+test('who is killed half-way leaves no process behind', async () => {
+  const module = join(import.meta.dirname, '../src/namespaces/create.ts');
+  const program = `import { createNamespaces } from ${JSON.stringify(module)};
+    const inside = createNamespaces({ kinds: ['net', 'uts'] });
+    inside.setIds({ uid: 65534 });
+    console.log(inside.pid);
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const pid = await new Promise<number>((resolve) =>
+    child.stdout.once('data', (text) => resolve(Number(text))),
+  );
+  using inside = ProcessHandle.open(pid);
+  child.kill('SIGKILL');
+  await inside.exited();
+});
+
 test('a pinned network is entered after its last process, until it is unpinned', () => {
   const file = join(directory(), 'strata-pin');
   const made = strataNs('run', '--net', '--pin', `net=${file}`, 'readlink', '/proc/self/ns/net');

@@ -1,7 +1,5 @@
 /** A command that stands for a program it has started: its signals go there, its end is ours. */
 import { constants } from 'node:os';
-import type { Call } from '../command-line/flags.ts';
-import { StrataError } from '../errors/strata-error.ts';
 import type { ProcessHandle } from '../processes/process-handle.ts';
 import { CLD_EXITED } from '../syscalls/constants.ts';
 
@@ -23,12 +21,4 @@ export async function attend(handle: ProcessHandle): Promise<number> {
   }
   const { code, status } = await child.wait();
   return code === CLD_EXITED ? status : 128 + status;
-}
-
-/** An id of a flag. @throws {StrataError} USAGE */
-export function parseId(call: Call, name: string): number | undefined {
-  const text = call.text(name);
-  if (text === undefined) return undefined;
-  if (/^\d{1,10}$/.test(text) && Number(text) < 2 ** 32 - 1) return Number(text);
-  throw new StrataError('USAGE', `--${name}: a number below 2^32-1, not ${JSON.stringify(text)}`);
 }

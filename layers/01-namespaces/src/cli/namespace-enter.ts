@@ -3,9 +3,10 @@ import { resolve } from 'node:path';
 import type { Call, Flag, Verb } from '../command-line/flags.ts';
 import { StrataError } from '../errors/strata-error.ts';
 import { type EnterOptions, enterNamespaces } from '../namespaces/enter.ts';
-import { ALL_NAMESPACE_KINDS, type NamespaceKind, namespaceKind } from '../namespaces/kinds.ts';
+import { ALL_NAMESPACE_KINDS, namespaceKind } from '../namespaces/kinds.ts';
 import { pinNamespace, unpinNamespace } from '../namespaces/pin.ts';
-import { attend, parseId } from './attend.ts';
+import { attend } from './attend.ts';
+import { parseFiles, parseIds, parseNumber } from './namespace-flags.ts';
 
 const kindFlags: Readonly<Record<string, Flag>> = Object.fromEntries(
   ALL_NAMESPACE_KINDS.map((kind) => [
@@ -48,17 +49,15 @@ export const enter: Verb = {
 
 function optionsOf(call: Call): EnterOptions {
   const kinds = ALL_NAMESPACE_KINDS.filter((kind) => call.flag(kind));
-  const pid = numberOf(call, 'target');
-  const pidfd = numberOf(call, 'pidfd');
-  const files = call.list('file').map(fileOf);
+  const pid = parseNumber(call, 'target');
+  const pidfd = parseNumber(call, 'pidfd');
+  const files = parseFiles(call, 'file');
   if (pid === undefined && pidfd === undefined && files.length === 0) {
     throw new StrataError('USAGE', 'what to enter? --target PID, --pidfd FD or --file KIND=FILE');
   }
   if (pid !== undefined && pidfd !== undefined) {
     throw new StrataError('USAGE', 'either --target or --pidfd');
   }
-  const uid = parseId(call, 'uid');
-  const gid = parseId(call, 'gid');
   return {
     pid,
     pidfd,
@@ -66,7 +65,7 @@ function optionsOf(call: Call): EnterOptions {
     files,
     root: placeOf(call, 'root'),
     workingDirectory: placeOf(call, 'workdir'),
-    ids: { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) },
+    ids: parseIds(call),
     keepIds: call.flag('keep-ids'),
   };
 }
@@ -74,19 +73,6 @@ function optionsOf(call: Call): EnterOptions {
 function placeOf(call: Call, name: string): string | true | undefined {
   const text = call.text(name);
   return text === '.' ? true : text;
-}
-
-function numberOf(call: Call, name: string): number | undefined {
-  const text = call.text(name);
-  if (text === undefined) return undefined;
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new StrataError('USAGE', `--${name}: a number, not ${JSON.stringify(text)}`);
-}
-
-function fileOf(text: string): { kind: NamespaceKind; path: string } {
-  const [, kind, path] = /^([a-z]+)=(.+)$/s.exec(text) ?? [];
-  if (kind !== undefined && path !== undefined) return { kind: namespaceKind(kind), path };
-  throw new StrataError('USAGE', `KIND=FILE, not ${JSON.stringify(text)}`);
 }
 
 export const pin: Verb = {

@@ -3,10 +3,11 @@ import type { Call, Flag, Verb } from '../command-line/flags.ts';
 import { StrataError } from '../errors/strata-error.ts';
 import { createNamespaces, type NewNamespaces } from '../namespaces/create.ts';
 import { type IdMaps, type IdRange, parseIdRange, singleId } from '../namespaces/id-map.ts';
-import { type NamespaceKind, namespaceKind } from '../namespaces/kinds.ts';
+import type { NamespaceKind } from '../namespaces/kinds.ts';
 import { parseClockOffset, type TimeOffsets } from '../namespaces/time-offsets.ts';
 import { mapsOfSubordinates } from '../users/subordinate-ids.ts';
-import { attend, parseId } from './attend.ts';
+import { attend } from './attend.ts';
+import { parseFiles, parseIds } from './namespace-flags.ts';
 
 /** Flag → kind. The words are those of the OCI runtime-spec, as far as they differ. */
 const KIND_FLAGS = {
@@ -93,8 +94,6 @@ function optionsOf(call: Call): NewNamespaces {
     .filter(([name]) => call.flag('all') || call.flag(name))
     .map(([, kind]) => kind);
   const hasOwnProc = kinds.includes('mnt') && kinds.includes('pid');
-  const uid = parseId(call, 'uid');
-  const gid = parseId(call, 'gid');
   return {
     kinds,
     idMaps: kinds.includes('user') || isMapped(call) ? idMapsOf(call) : undefined,
@@ -103,8 +102,8 @@ function optionsOf(call: Call): NewNamespaces {
     hostname: call.text('hostname'),
     proc: hasOwnProc || call.flag('mount-proc') ? '/proc' : undefined,
     propagation: propagationOf(call),
-    pins: call.list('pin').map(pinOf),
-    ids: { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) },
+    pins: parseFiles(call, 'pin'),
+    ids: parseIds(call),
   };
 }
 
@@ -162,10 +161,4 @@ function propagationOf(call: Call): (typeof PROPAGATIONS)[number] | undefined {
   const known = PROPAGATIONS.find((name) => name === text);
   if (text === undefined || known) return known;
   throw new StrataError('USAGE', `--propagation: one of ${PROPAGATIONS.join(', ')}`);
-}
-
-function pinOf(text: string): { kind: NamespaceKind; path: string } {
-  const [, kind, path] = /^([a-z]+)=(.+)$/s.exec(text) ?? [];
-  if (kind !== undefined && path !== undefined) return { kind: namespaceKind(kind), path };
-  throw new StrataError('USAGE', `--pin: KIND=FILE, not ${JSON.stringify(text)}`);
 }
