@@ -105,11 +105,13 @@ export * from './scheduling/io-priority.ts';
 export * from './scheduling/memory-policy.ts';
 export * from './scheduling/number-list.ts';
 export * from './scheduling/scheduler.ts';
+export { asksAgent } from './seccomp/actions.ts';
 export * from './seccomp/agent-socket.ts';
 export { compileSeccomp, type SeccompFilter } from './seccomp/compile.ts';
 export { type DefaultSeccompProfile, defaultSeccompProfile } from './seccomp/default-profile.ts';
 export { disassembleSeccomp } from './seccomp/disassemble.ts';
 export {
+  allowsCall,
   describeCondition,
   type Explanation,
   explainCall,

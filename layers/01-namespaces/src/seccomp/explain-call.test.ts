@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { AUDIT_ARCH_I386, AUDIT_ARCH_X86_64 } from './architectures.ts';
 import { compileSeccomp } from './compile.ts';
-import { describeCondition, explainCall, type WordCondition } from './explain-call.ts';
+import { allowsCall, describeCondition, explainCall, type WordCondition } from './explain-call.ts';
 import { encodeInstructions, OFFSET_ARGS } from './instruction.ts';
 import { interpretSeccomp } from './interpret.ts';
 import type { SeccompProfileRule } from './profile.ts';
@@ -103,4 +103,21 @@ test('more ways than anybody would read end somewhere; a program without an answ
   expect(() => explainCall(endless, { nr: 0, arch: 0 })).toThrow(/no instruction 120/);
   const alien = encodeInstructions([{ code: 0x07, jt: 0, jf: 0, k: 0 }]);
   expect(() => explainCall(alien, { nr: 0, arch: 0 })).toThrow(/instruction code 0x7/);
+});
+
+test('a call is allowed if it is for all arguments', () => {
+  const { program } = compileSeccomp({
+    defaultAction: 'SCMP_ACT_ERRNO',
+    syscalls: [
+      { names: ['futex'], action: 'SCMP_ACT_LOG' },
+      {
+        names: ['getcwd'],
+        action: 'SCMP_ACT_ALLOW',
+        args: [{ index: 0, value: 1, op: 'SCMP_CMP_EQ' }],
+      },
+      { names: ['read'], action: 'SCMP_ACT_NOTIFY' },
+    ],
+  });
+  const calls = ['futex', 'getcwd', 'read', 'write'] as const;
+  expect(calls.map((name) => allowsCall(program, name))).toEqual([true, false, false, false]);
 });

@@ -5,6 +5,9 @@
  *   socket   errno 1 (EPERM)   args[0].high == 0x0, args[0].low == 0x28
  *            allow             args[0].high == 0x0, args[0].low != 0x28
  */
+import { hostArchitecture, type SyscallName, syscallNumber } from '../syscalls/numbers.ts';
+import { SECCOMP_RET_ALLOW, SECCOMP_RET_LOG } from './actions.ts';
+import { MACHINES } from './architectures.ts';
 import {
   BPF_ALU_AND_K,
   BPF_JMP_JA,
@@ -55,6 +58,21 @@ interface Path {
   conditions: readonly WordCondition[];
   /** Per word, what its value lies between. */
   ranges: ReadonlyMap<number, readonly [number, number]>;
+}
+
+/**
+ * Whether a program lets a system call of this machine's own interface happen, whatever its arguments.
+ * @throws {RangeError} as explainCall
+ */
+export function allowsCall(program: Uint8Array, name: SyscallName): boolean {
+  const machine = hostArchitecture();
+  const nr = syscallNumber(name, machine);
+  if (nr === undefined) return true;
+  const arch = MACHINES[machine][0]!.auditArch;
+  const { outcomes, complete } = explainCall(program, { nr, arch });
+  const happens = ({ value }: Outcome): boolean =>
+    value === SECCOMP_RET_ALLOW || value === SECCOMP_RET_LOG;
+  return complete && outcomes.every(happens);
 }
 
 /**

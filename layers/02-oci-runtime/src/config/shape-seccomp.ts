@@ -96,8 +96,11 @@ const agentIsReachable: Rule<LinuxSeccomp> = (seccomp) => {
     return problemAt(['defaultAction'], 'SCMP_ACT_NOTIFY cannot be the default');
   }
   const asks = seccomp.syscalls?.some((rule) => rule.action === 'SCMP_ACT_NOTIFY');
-  return asks && !seccomp.listenerPath
-    ? problemAt(['listenerPath'], 'is required where SCMP_ACT_NOTIFY is used')
+  if (asks && !seccomp.listenerPath) {
+    return problemAt(['listenerPath'], 'is required where SCMP_ACT_NOTIFY is used');
+  }
+  return seccomp.listenerMetadata !== undefined && seccomp.listenerPath === undefined
+    ? problemAt(['listenerMetadata'], 'has no meaning without listenerPath')
     : undefined;
 };
 

@@ -116,6 +116,7 @@ const BAD: [string, unknown, string, RegExp | string][] = [
   ['linux/seccomp', seccomp({ syscalls: [rule({ names: [] })] }), 'linux.seccomp.syscalls[0].names', 'must have at least one entry'],
   ['linux/seccomp', seccomp({ syscalls: [rule({ args: [{ index: 6, value: 0, op: 'SCMP_CMP_EQ' }] })] }), 'linux.seccomp.syscalls[0].args[0].index', /0 to 5, found 6/],
   ['linux/seccomp', seccomp({ syscalls: [rule({ args: [{ index: 0, value: 0, op: '==' }] })] }), 'linux.seccomp.syscalls[0].args[0].op', /is not one of/],
+  ['linux/seccomp', seccomp({ listenerMetadata: 'x' }), 'linux.seccomp.listenerMetadata', /without listenerPath/],
   ['linux/seccomp', seccomp({ syscalls: [rule({ action: 'SCMP_ACT_NOTIFY' })] }), 'linux.seccomp.listenerPath', /is required where/],
   ['linux/sysctl', { 'kernel.core_pattern': '|/x' }, 'linux.sysctl["kernel.core_pattern"]', /belongs to the whole machine/],
   ['linux/sysctl', { 'kernel/core_pattern': '|/x' }, 'linux.sysctl["kernel/core_pattern"]', /belongs to the whole machine/],

@@ -10,15 +10,18 @@
  * one that created the container. From the filter on nothing but the listed calls is made, because
  * the profile may forbid anything else, the stub's own futex(2) included.
  *
+ * A filter that asks an agent has been installed at create (seccomp-agent.ts).
+ *
  * If execve fails, the stub writes a byte to the sync pipe and exits. If it succeeds, the pipe
  * closes by itself: both its ends are close-on-exec.
  */
 import {
+  asksAgent,
   compileSeccomp,
   type Descriptor,
   type Operation,
+  requireFilterFlags,
   SECCOMP_SET_MODE_FILTER,
-  StrataError,
   socketFilterProgram,
   stringVector,
 } from '@strata/namespaces';
@@ -41,7 +44,10 @@ export function finalProgram(options: FinalProgramOptions): (executable: string)
   const { process, seccomp, credentials, syncEnd } = options;
   const argv = stringVector(process.args ?? []);
   const env = stringVector(process.env ?? []);
-  const before = [...(seccomp ? [seccompOperation(seccomp)] : []), ...credentials];
+  const before = [
+    ...(seccomp && !asksAgent(seccomp) ? [seccompOperation(seccomp)] : []),
+    ...credentials,
+  ];
   return (executable) => [
     ...before,
     { name: 'execve', args: [executable, argv, env], goOn: true },
@@ -51,11 +57,7 @@ export function finalProgram(options: FinalProgramOptions): (executable: string)
 }
 
 function seccompOperation(seccomp: LinuxSeccomp): Operation {
-  if (seccomp.listenerPath) {
-    const field = 'linux.seccomp.listenerPath';
-    throw new StrataError('ENOTSUP', `${field}: seccomp agents are not supported yet`, { field });
-  }
-  const { program, flags } = compiled(seccomp);
+  const { program, flags } = seccompFilter(seccomp);
   return { name: 'seccomp', args: [SECCOMP_SET_MODE_FILTER, flags, socketFilterProgram(program)] };
 }
 
@@ -66,7 +68,11 @@ const CACHE_ENTRIES = 16;
 /** A frozen profile is the same one as long as it is the same object. */
 const cacheOfFrozen = new WeakMap<LinuxSeccomp, ReturnType<typeof compileSeccomp>>();
 
-function compiled(seccomp: LinuxSeccomp): ReturnType<typeof compileSeccomp> {
+/**
+ * The filter of a profile.
+ * @throws {StrataError} INVALID_CONFIG; ENOTSUP for a flag that the running kernel does not know
+ */
+export function seccompFilter(seccomp: LinuxSeccomp): ReturnType<typeof compileSeccomp> {
   const known = cacheOfFrozen.get(seccomp);
   if (known) return known;
   const program = compiledByText(seccomp);
@@ -82,6 +88,7 @@ function compiledByText(seccomp: LinuxSeccomp): ReturnType<typeof compileSeccomp
   let program = cache.get(key);
   if (program === undefined) {
     program = compileSeccomp(seccomp);
+    requireFilterFlags(program.flags);
     if (cache.size >= CACHE_ENTRIES) cache.delete(cache.keys().next().value!);
     cache.set(key, program);
   }

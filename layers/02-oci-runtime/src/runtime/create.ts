@@ -22,6 +22,7 @@ import { credentialsAtCreate } from '../plan/process-steps.ts';
 import { type Creation, type KeeperOptions, runSteps, settle } from '../plan/step.ts';
 import { credentialOperations } from '../process/credentials.ts';
 import { finalProgram } from '../process/final-program.ts';
+import { installFilterOfAgent } from '../process/seccomp-agent.ts';
 import { startKeeping } from './keeping.ts';
 import type { ContainerRecord, StateStore } from './state-store.ts';
 import { identify } from './status.ts';
@@ -159,6 +160,9 @@ function complete(store: StateStore, made: Made): void {
   if (keeper) record.keeper = identify(launcher!.pid);
   store.write(record);
   init!.sys.setParentDeathSignal(0);
+  const { spec, id, bundle } = creation;
+  const status = 'creating';
+  installFilterOfAgent({ init: init!, spec, id, bundle, status, containerPid: init!.pid });
   init!.prepare(program);
   if (keeper) startKeeping(launcher!, { init: init!, master: creation.consoleMaster });
   else launcher!.exit();

@@ -53,6 +53,7 @@ import { type Creation, type KeeperOptions, runSteps, type Step, settle } from '
 import { takeDescriptor } from '../plan/take-descriptor.ts';
 import { credentialOperations } from '../process/credentials.ts';
 import { finalProgram } from '../process/final-program.ts';
+import { installFilterOfAgent } from '../process/seccomp-agent.ts';
 import { openPair } from '../rootfs/console.ts';
 import { startKeeping } from './keeping.ts';
 import { openProcess } from './signal.ts';
@@ -98,7 +99,7 @@ export function execInContainer(record: ContainerRecord, options: ExecOptions): 
       closeSync(creation.consoleMaster);
       delete creation.consoleMaster;
     }
-    return launch(creation);
+    return launch(creation, record.init!.pid);
   } catch (error) {
     creation.init?.[Symbol.dispose]();
     creation.launcher?.[Symbol.dispose]();
@@ -218,7 +219,7 @@ const openTerminal: Step = {
 };
 
 /** Arms the process, sets the keeper to wait for it, and starts it. */
-function launch(creation: Creation): Executed {
+function launch(creation: Creation, containerPid: number): Executed {
   const { init, launcher, keeper, spec, syncFd } = creation;
   const program = finalProgram({
     process: spec.process!,
@@ -231,6 +232,8 @@ function launch(creation: Creation): Executed {
   const identity = identify(init!.pid);
   const keeperIdentity = keeper && identify(launcher!.pid);
   init!.sys.setParentDeathSignal(0);
+  const { id, bundle } = creation;
+  installFilterOfAgent({ init: init!, spec, id, bundle, status: 'running', containerPid });
   init!.prepare(program);
   if (keeper) startKeeping(launcher!, { init: init!, master: creation.consoleMaster });
   else launcher!.exit();
