@@ -50,6 +50,7 @@ export * from './errors/strata-error.ts';
 export * from './errors/syscall-error.ts';
 export * from './events/file-watcher.ts';
 export * from './events/readiness.ts';
+export { UnixListener } from './events/unix-listener.ts';
 export * from './keyrings/keyring.ts';
 export { landlockAbi, type PathAccess, Ruleset, type RulesetOptions } from './landlock/ruleset.ts';
 export * from './limits/resource-limits.ts';

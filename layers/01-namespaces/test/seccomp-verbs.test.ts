@@ -40,6 +40,15 @@ test('the default profile goes through explain, compile, and explain again', () 
   expect(seccomp(['explain', '-', '--arch', 'x86-64'], written.stdout).stdout).toBe(listing);
 });
 
+test('two commands, one at each end of a pipe', () => {
+  const command = `"$0" "$1" seccomp default --arch arm64 |
+    "$0" "$1" seccomp explain - --arch arm64 --syscall open_by_handle_at`;
+  const shell = ['-c', command, process.execPath, MAIN];
+  const { stdout, stderr } = spawnSync('/bin/sh', shell, { encoding: 'utf8' });
+  expect(stderr).toBe('');
+  expect(stdout).toMatch(/aarch64 +265 +errno 1 \(EPERM\) +always\n/);
+});
+
 test('what happens to a system call, through each interface', () => {
   const profile = file('p.json', seccomp(['default', '--arch', 'x86-64']).stdout);
   const ask = (...args: string[]): string =>

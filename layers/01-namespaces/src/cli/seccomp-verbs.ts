@@ -25,8 +25,8 @@ function architectureOf(call: Call): Architecture {
 }
 
 /** A program from a profile in JSON, or as it is. */
-function readProgram(file: string, architecture: Architecture): Uint8Array {
-  const bytes = readFileSync(file === '-' ? 0 : file);
+async function readProgram(file: string, architecture: Architecture): Promise<Uint8Array> {
+  const bytes = file === '-' ? await standardInput() : readFileSync(file);
   // No instruction of a filter begins with a brace, and no profile with anything else.
   if (/^\s*[[{]/.test(bytes.toString('latin1', 0, 100))) {
     return compileSeccomp(parseSeccompProfile(bytes.toString(), file), { architecture }).program;
@@ -43,6 +43,13 @@ function readProgram(file: string, architecture: Architecture): Uint8Array {
   return bytes;
 }
 
+/** All of it. Not by readFileSync: another Node at the pipe's other end has made it non-blocking. */
+async function standardInput(): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of process.stdin) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
 const explain: Verb = {
   summary: 'list the program of a profile, or say what it does with a system call',
   usage: 'FILE   (a profile or a config.json, or a program as raw BPF; - for standard input)',
@@ -52,9 +59,9 @@ const explain: Verb = {
     syscall: { type: 'string', value: 'NAME', help: 'only what happens to this system call' },
     args: { type: 'string', value: 'A,B,...', help: 'with these arguments (default: any)' },
   },
-  run(call) {
+  async run(call) {
     const machine = architectureOf(call);
-    const program = readProgram(call.arguments[0]!, machine);
+    const program = await readProgram(call.arguments[0]!, machine);
     const name = call.text('syscall');
     if (name === undefined) {
       if (call.text('args') !== undefined) throw new StrataError('USAGE', '--args needs --syscall');
@@ -114,9 +121,9 @@ const compile: Verb = {
   usage: 'PROFILE.json FILE',
   arguments: [2, 2],
   flags: { arch: ARCH },
-  run(call) {
+  async run(call) {
     const [from, to] = call.arguments as [string, string];
-    writeFileSync(to, readProgram(from, architectureOf(call)));
+    writeFileSync(to, await readProgram(from, architectureOf(call)));
     return 0;
   },
 };

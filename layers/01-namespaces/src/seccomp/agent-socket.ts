@@ -14,11 +14,11 @@
  *
  * @see runtime-spec config-linux.md#containerprocessstate
  */
-import { unlinkSync } from 'node:fs';
-import { EAGAIN, ENOENT } from '../errors/errno.ts';
-import { errnoOf, StrataError } from '../errors/strata-error.ts';
+import { EAGAIN } from '../errors/errno.ts';
+import { StrataError } from '../errors/strata-error.ts';
 import { readable, type WaitOptions } from '../events/readiness.ts';
-import { AF_UNIX, SOCK_NONBLOCK, SOCK_STREAM } from '../syscalls/constants.ts';
+import { UnixListener } from '../events/unix-listener.ts';
+import { AF_UNIX, SOCK_STREAM } from '../syscalls/constants.ts';
 import { Out } from '../syscalls/memory.ts';
 import { localSyscalls } from '../syscalls/syscalls.ts';
 import { SeccompListener } from './listener.ts';
@@ -77,20 +77,16 @@ export interface AgentRequest {
 }
 
 const MOST_DESCRIPTORS = 8;
-const BACKLOG = 16;
 /** Annotations may be many; but who connects shall not fill our memory. */
 const MOST_BYTES = 1 << 20;
 const CHUNK_BYTES = 64 << 10;
 
 /** The agent's side. Disposing closes the socket and removes its path. */
 export class SeccompAgentSocket implements Disposable {
-  readonly path: string;
-  readonly #end = new AbortController();
-  #fd: number | undefined;
+  readonly #listener: UnixListener;
 
-  private constructor(path: string, fd: number) {
-    this.path = path;
-    this.#fd = fd;
+  private constructor(listener: UnixListener) {
+    this.#listener = listener;
   }
 
   /**
@@ -98,16 +94,7 @@ export class SeccompAgentSocket implements Disposable {
    * @throws {SyscallError} EADDRINUSE, EACCES, ENOENT
    */
   static listen(path: string): SeccompAgentSocket {
-    const sys = localSyscalls();
-    const fd = sys.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    try {
-      sys.bindUnix(fd, path);
-      sys.listen(fd, BACKLOG);
-      return new SeccompAgentSocket(path, fd);
-    } catch (error) {
-      sys.close(fd);
-      throw error;
-    }
+    return new SeccompAgentSocket(UnixListener.listen(path));
   }
 
   /**
@@ -115,9 +102,8 @@ export class SeccompAgentSocket implements Disposable {
    * @throws {StrataError} SECCOMP_STATE where the peer sends something else; nothing stays open
    */
   async accept(options: WaitOptions = {}): Promise<AgentRequest> {
-    const signals = [this.#end.signal, ...(options.signal ? [options.signal] : [])];
-    const signal = AbortSignal.any(signals);
-    const connection = await this.#connection(signal);
+    const signal = this.#listener.signalWith(options);
+    const connection = await this.#listener.accept({ signal });
     try {
       return await receiveRequest(connection, signal);
     } finally {
@@ -125,25 +111,8 @@ export class SeccompAgentSocket implements Disposable {
     }
   }
 
-  async #connection(signal: AbortSignal): Promise<number> {
-    for (;;) {
-      signal.throwIfAborted();
-      const connection = localSyscalls().accept4(this.#fd!, SOCK_NONBLOCK);
-      if (connection !== undefined) return connection;
-      await readable(this.#fd!, { signal });
-    }
-  }
-
   [Symbol.dispose](): void {
-    if (this.#fd === undefined) return;
-    this.#end.abort();
-    localSyscalls().close(this.#fd);
-    this.#fd = undefined;
-    try {
-      unlinkSync(this.path);
-    } catch (error) {
-      if (errnoOf(error) !== ENOENT) throw error;
-    }
+    this.#listener[Symbol.dispose]();
   }
 }
 

@@ -11,17 +11,15 @@
  *
  * @see unix(7), runc's docs/terminals.md
  */
-import { unlinkSync } from 'node:fs';
-import { ENOENT } from '../errors/errno.ts';
-import { errnoOf, StrataError } from '../errors/strata-error.ts';
+import { StrataError } from '../errors/strata-error.ts';
 import { readable, type WaitOptions } from '../events/readiness.ts';
-import { AF_UNIX, SOCK_NONBLOCK, SOCK_STREAM } from '../syscalls/constants.ts';
+import { UnixListener } from '../events/unix-listener.ts';
+import { AF_UNIX, SOCK_STREAM } from '../syscalls/constants.ts';
 import { localSyscalls } from '../syscalls/syscalls.ts';
 import { requireMaster } from './pty.ts';
 
 /** Runtimes send one; a few more are taken so that they can be counted and closed. */
 const MOST_DESCRIPTORS = 8;
-const BACKLOG = 8;
 
 /**
  * Hands a PTY's master to whoever listens on `path`. The master stays open here.
@@ -46,13 +44,14 @@ export function sendConsole(path: string, master: number): void {
 
 /** The caller's side: a socket that takes terminals. Disposing closes it and removes its path. */
 export class ConsoleSocket implements Disposable {
-  readonly path: string;
-  readonly #end = new AbortController();
-  #fd: number | undefined;
+  readonly #listener: UnixListener;
 
-  private constructor(path: string, fd: number) {
-    this.path = path;
-    this.#fd = fd;
+  private constructor(listener: UnixListener) {
+    this.#listener = listener;
+  }
+
+  get path(): string {
+    return this.#listener.path;
   }
 
   /**
@@ -60,16 +59,7 @@ export class ConsoleSocket implements Disposable {
    * @throws {SyscallError} EADDRINUSE, EACCES, ENOENT
    */
   static listen(path: string): ConsoleSocket {
-    const sys = localSyscalls();
-    const fd = sys.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    try {
-      sys.bindUnix(fd, path);
-      sys.listen(fd, BACKLOG);
-      return new ConsoleSocket(path, fd);
-    } catch (error) {
-      sys.close(fd);
-      throw error;
-    }
+    return new ConsoleSocket(UnixListener.listen(path));
   }
 
   /**
@@ -77,9 +67,8 @@ export class ConsoleSocket implements Disposable {
    * @throws {StrataError} CONSOLE_REPLY where the peer sends something else
    */
   async receive(options: WaitOptions = {}): Promise<number> {
-    const signals = [this.#end.signal, ...(options.signal ? [options.signal] : [])];
-    const signal = AbortSignal.any(signals);
-    const connection = await this.#accept(signal);
+    const signal = this.#listener.signalWith(options);
+    const connection = await this.#listener.accept({ signal });
     try {
       await readable(connection, { signal });
       return receiveMaster(connection);
@@ -88,25 +77,8 @@ export class ConsoleSocket implements Disposable {
     }
   }
 
-  async #accept(signal: AbortSignal): Promise<number> {
-    for (;;) {
-      signal.throwIfAborted();
-      const connection = localSyscalls().accept4(this.#fd!, SOCK_NONBLOCK);
-      if (connection !== undefined) return connection;
-      await readable(this.#fd!, { signal });
-    }
-  }
-
   [Symbol.dispose](): void {
-    if (this.#fd === undefined) return;
-    this.#end.abort();
-    localSyscalls().close(this.#fd);
-    this.#fd = undefined;
-    try {
-      unlinkSync(this.path);
-    } catch (error) {
-      if (errnoOf(error) !== ENOENT) throw error;
-    }
+    this.#listener[Symbol.dispose]();
   }
 }
 
