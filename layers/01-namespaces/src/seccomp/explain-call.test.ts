@@ -70,6 +70,28 @@ test('of all outcomes exactly one fits given arguments, and it is what the progr
   );
 });
 
+test('a way that leaves no value to a word is none', () => {
+  const on = (op: string, value: bigint) => ({ index: 0, value, op: `SCMP_CMP_${op}` });
+  const rule = (...args: ReturnType<typeof on>[]) => ({
+    names: ['ioctl'],
+    action: 'SCMP_ACT_ERRNO',
+    args,
+  });
+  const syscalls = [
+    rule(on('NE', (1n << 32n) + 5n), { index: 1, value: 0n, op: 'SCMP_CMP_NE' }),
+    rule(on('EQ', 0n), on('LE', 1n << 32n)),
+  ];
+  const { program } = compileSeccomp(
+    { defaultAction: 'SCMP_ACT_ALLOW', syscalls },
+    { architecture: 'x86-64' },
+  );
+  const { outcomes } = explainCall(program, { nr: IOCTL, arch: AUDIT_ARCH_X86_64 });
+  const fitting = outcomes.filter(({ conditions }) =>
+    conditions.every((condition) => matches(condition, [1n << 32n, 0n])),
+  );
+  expect(fitting).toHaveLength(1);
+});
+
 test('conditions are as short as they can be', () => {
   const args = [{ index: 1, value: 0x1_0000_0005, op: 'SCMP_CMP_EQ' }];
   const syscalls = [{ names: ['ioctl'], action: 'SCMP_ACT_KILL', args }];

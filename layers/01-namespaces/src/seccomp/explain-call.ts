@@ -167,7 +167,7 @@ function assume(
   if (isKnown(yes ? negative : positive)) return undefined;
   const isWhole = mask === ALL;
   const before = path.ranges.get(word) ?? [0, ALL];
-  const range = isWhole ? narrowed(before, { code, k }, yes) : before;
+  const range = isWhole ? without(path, word, narrowed(before, { code, k }, yes)) : before;
   if (range[0] > range[1]) return undefined;
   const isNews =
     !isWhole || range[0] !== before[0] || range[1] !== before[1] || !isRange(code, yes);
@@ -194,6 +194,22 @@ function shortened({ conditions, ranges }: Path): readonly WordCondition[] {
     told.add(word);
     return [{ word, mask, operator: '==', value }];
   });
+}
+
+/** A range whose ends are values that the word may have: none that a path has excluded before. */
+function without(
+  { conditions }: Path,
+  word: number,
+  [low, high]: readonly [number, number],
+): readonly [number, number] {
+  const isExcluded = (value: number): boolean =>
+    conditions.some(
+      (it) => it.word === word && it.mask === ALL && it.operator === '!=' && it.value === value,
+    );
+  let [first, last] = [low, high];
+  while (first <= last && isExcluded(first)) first++;
+  while (first <= last && isExcluded(last)) last--;
+  return [first, last];
 }
 
 /** Whether a test says no more than a range does. */
