@@ -2,6 +2,7 @@
 import { argv } from 'node:process';
 import manifest from '../package.json' with { type: 'json' };
 import { confinementVerbs } from './cli/confine.ts';
+import { net } from './cli/net.ts';
 import { processVerbs } from './cli/process-verbs.ts';
 import { namespaceVerbs } from './cli/verbs.ts';
 import { runCommandLine } from './command-line/command-line.ts';
@@ -12,7 +13,7 @@ const program = {
   summary: "Linux's container primitives by hand",
   version: manifest.version,
   globals: {},
-  verbs: { ...namespaceVerbs, ...processVerbs, ...confinementVerbs },
+  verbs: { ...namespaceVerbs, ...processVerbs, ...confinementVerbs, net },
 };
 
 runCommandLine(program, argv.slice(2)).then(exitAtOnce);

@@ -13,6 +13,7 @@ const KERNEL_ONLY: Record<number, string> = {
   11: 'EAGAIN',
   27: 'EFBIG',
   54: 'EXFULL',
+  85: 'ERESTART',
   95: 'EOPNOTSUPP',
   116: 'ESTALE',
   117: 'EUCLEAN',

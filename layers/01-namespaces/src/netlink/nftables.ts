@@ -3,29 +3,41 @@
  *
  *   BATCH_BEGIN │ NEWTABLE │ NEWCHAIN │ NEWRULE ... │ BATCH_END      one send, all or nothing
  *
- *    0        1         2             4
- *   ┌────────┬─────────┬─────────────┬─────────────────────────────┐
- *   │ family │ version │ resource id │ NFTA_TABLE_NAME, ...        │   integers in network order
- *   └────────┴─────────┴─────────────┴─────────────────────────────┘
- *   └─────────── nfgenmsg ───────────┘
- *
  * A rule is a list of expressions for the kernel's small register machine: load a field of the
  * packet into register 1, mask it, compare it (a comparison that fails ends the rule), act.
  *
  * Netlink instead of nft(8): nothing needs to be installed, a question takes 0.2 ms where executing
  * nft takes 5 to 7 more, and a mistake comes back as an errno with the message's name. A change costs
- * the kernel milliseconds either way (RCU).
+ * the kernel milliseconds either way (RCU). docs/decisions/009 weighs the two.
  *
  * @see https://wiki.nftables.org, nft(8) `--debug=netlink`
  */
 import { StrataError } from '../errors/strata-error.ts';
 import { localSyscalls, type Syscalls } from '../syscalls/syscalls.ts';
-import { BodyWriter } from './attributes.ts';
-import { type NetlinkRequest, NLM_F_APPEND, NLM_F_CREATE } from './message.ts';
+import { Attributes, BodyWriter, malformed } from './attributes.ts';
+import { type NetlinkMessage, type NetlinkRequest, NLM_F_APPEND, NLM_F_CREATE } from './message.ts';
 import { refusal } from './netlink-error.ts';
 import { NETLINK_NETFILTER, NetlinkSocket } from './netlink-socket.ts';
+import {
+  getElements,
+  NFT_MSG_NEWSETELEM,
+  type NftElement,
+  type NftMap,
+  parseElements,
+} from './nft-maps.ts';
+import {
+  expression,
+  NFNL_SUBSYS_NFTABLES,
+  NFTA_DATA_VALUE,
+  NFTA_LIST_ELEM,
+  type NftExpression,
+  type NftFamily,
+  nftAttributes,
+  nftBody,
+  nftRequest,
+} from './nft-message.ts';
+import { getRules, NFT_MSG_NEWRULE, type NftRule, parseNftRule, ruleComment } from './nft-rules.ts';
 
-const NFNL_SUBSYS_NFTABLES = 10;
 const NFNL_MSG_BATCH_BEGIN = 16;
 const NFNL_MSG_BATCH_END = 17;
 const NFT_MSG_NEWTABLE = 0;
@@ -33,7 +45,9 @@ const NFT_MSG_GETTABLE = 1;
 const NFT_MSG_DELTABLE = 2;
 const NFT_MSG_NEWCHAIN = 3;
 const NFT_MSG_GETCHAIN = 4;
-const NFT_MSG_NEWRULE = 6;
+const NFT_MSG_GETGEN = 16;
+const NFTA_GEN_ID = 1;
+const NFNL_BATCH_GENID = 1;
 const NFTA_TABLE_NAME = 1;
 const NFTA_CHAIN_TABLE = 1;
 const NFTA_CHAIN_NAME = 3;
@@ -45,18 +59,12 @@ const NFTA_HOOK_PRIORITY = 2;
 const NFTA_RULE_TABLE = 1;
 const NFTA_RULE_CHAIN = 2;
 const NFTA_RULE_EXPRESSIONS = 4;
-const NFTA_LIST_ELEM = 1;
-const NFTA_EXPR_NAME = 1;
-const NFTA_EXPR_DATA = 2;
-const NFTA_DATA_VALUE = 1;
+const NFTA_RULE_USERDATA = 7;
 const NFT_REG_1 = 1;
 const NFT_PAYLOAD_NETWORK_HEADER = 1;
 const NF_ACCEPT = 1;
 const ENOENT: ReadonlySet<number> = new Set([2]);
 
-/** Protocol families of netfilter: NFPROTO_IPV4 and NFPROTO_IPV6. */
-export const NFT_FAMILIES = { ip: 2, ip6: 10 } as const;
-export type NftFamily = keyof typeof NFT_FAMILIES;
 export const NFT_HOOKS = {
   prerouting: 0,
   input: 1,
@@ -78,9 +86,6 @@ export interface NftChain extends NftTable {
   priority: number;
 }
 
-/** One step of a rule; writes its name and data. */
-export type NftExpression = (writer: BodyWriter) => void;
-
 /** A connection to the nftables of one network namespace. */
 export class Nftables implements Disposable {
   readonly #socket: NetlinkSocket;
@@ -95,7 +100,21 @@ export class Nftables implements Disposable {
    * @throws {NetlinkError} for the first that the kernel refused, with its step
    */
   transact(...requests: readonly NetlinkRequest[]): void {
-    const batch = [batchMark(NFNL_MSG_BATCH_BEGIN), ...requests, batchMark(NFNL_MSG_BATCH_END)];
+    this.#transact(requests, batchMark(NFNL_MSG_BATCH_BEGIN));
+  }
+
+  /**
+   * As `transact`, unless anybody has changed any table since `generation` was asked for: what was
+   * read before would no longer be what the transaction was made for.
+   * @throws {NetlinkError} ERESTART where somebody has: read again, and try again
+   */
+  transactSince(generation: number, ...requests: readonly NetlinkRequest[]): void {
+    this.#transact(requests, batchMark(NFNL_MSG_BATCH_BEGIN, generation));
+  }
+
+  #transact(requests: readonly NetlinkRequest[], begin: NetlinkRequest): void {
+    if (requests.length === 0) return;
+    const batch = [begin, ...requests, batchMark(NFNL_MSG_BATCH_END)];
     // Kernels before 6.10 acknowledge no BATCH_END, so the last real message is the one to ask.
     const outcomes = this.#socket.exchange(batch, requests.length);
     for (const [index, outcome] of outcomes) {
@@ -106,15 +125,39 @@ export class Nftables implements Disposable {
     }
   }
 
+  /** The number of the last transaction in this network namespace, whoever made it. */
+  generation(): number {
+    const request = nftRequest(NFT_MSG_GETGEN, 'find the generation', nftBody('ip'));
+    const message = this.#socket.get(request, new Set());
+    return parseGeneration(message!.body);
+  }
+
+  /** The rules of a chain in their order. @throws {NetlinkError} ENOENT where there is no such chain */
+  rules(chain: NftTable & { chain: string }): NftRule[] {
+    return this.#all(getRules(chain), NFT_MSG_NEWRULE).map(({ body }) => parseNftRule(body));
+  }
+
+  /** The elements of a map, in no order. @throws {NetlinkError} ENOENT where there is no such map */
+  elements(map: NftMap): NftElement[] {
+    return this.#all(getElements(map), NFT_MSG_NEWSETELEM).flatMap(({ body }) =>
+      parseElements(body),
+    );
+  }
+
+  #all(request: NetlinkRequest, type: number): NetlinkMessage[] {
+    const full = (NFNL_SUBSYS_NFTABLES << 8) | type;
+    return this.#socket.dump(request).filter((message) => message.type === full);
+  }
+
   hasTable(table: NftTable): boolean {
-    const body = header(table.family).string(NFTA_TABLE_NAME, table.name);
-    const message = request(NFT_MSG_GETTABLE, `find table ${table.name}`, body);
+    const body = nftBody(table.family).string(NFTA_TABLE_NAME, table.name);
+    const message = nftRequest(NFT_MSG_GETTABLE, `find table ${table.name}`, body);
     return this.#socket.get(message, ENOENT) !== undefined;
   }
 
   hasChain({ family, name, chain }: NftTable & { chain: string }): boolean {
-    const body = header(family).string(NFTA_CHAIN_TABLE, name).string(NFTA_CHAIN_NAME, chain);
-    const message = request(NFT_MSG_GETCHAIN, `find chain ${chain}`, body);
+    const body = nftBody(family).string(NFTA_CHAIN_TABLE, name).string(NFTA_CHAIN_NAME, chain);
+    const message = nftRequest(NFT_MSG_GETCHAIN, `find chain ${chain}`, body);
     return this.#socket.get(message, ENOENT) !== undefined;
   }
 
@@ -125,19 +168,19 @@ export class Nftables implements Disposable {
 
 /** Creates a table, or does nothing where it exists. */
 export function createTable({ family, name }: NftTable): NetlinkRequest {
-  const body = header(family).string(NFTA_TABLE_NAME, name);
-  return request(NFT_MSG_NEWTABLE, `create nftables table ${name}`, body, NLM_F_CREATE);
+  const body = nftBody(family).string(NFTA_TABLE_NAME, name);
+  return nftRequest(NFT_MSG_NEWTABLE, `create nftables table ${name}`, body, NLM_F_CREATE);
 }
 
 /** Deletes a table with all its chains and rules; ENOENT where it is not there. */
 export function deleteTable({ family, name }: NftTable): NetlinkRequest {
-  const body = header(family).string(NFTA_TABLE_NAME, name);
-  return request(NFT_MSG_DELTABLE, `delete nftables table ${name}`, body);
+  const body = nftBody(family).string(NFTA_TABLE_NAME, name);
+  return nftRequest(NFT_MSG_DELTABLE, `delete nftables table ${name}`, body);
 }
 
 /** Creates a chain that packets of a hook run through; its policy is to accept. */
 export function createChain(chain: NftChain): NetlinkRequest {
-  const body = header(chain.family)
+  const body = nftBody(chain.family)
     .string(NFTA_CHAIN_TABLE, chain.name)
     .string(NFTA_CHAIN_NAME, chain.chain)
     .nest(NFTA_CHAIN_HOOK, (hook) =>
@@ -147,21 +190,26 @@ export function createChain(chain: NftChain): NetlinkRequest {
     )
     .u32Network(NFTA_CHAIN_POLICY, NF_ACCEPT)
     .string(NFTA_CHAIN_TYPE, chain.type);
-  return request(NFT_MSG_NEWCHAIN, `create nftables chain ${chain.chain}`, body, NLM_F_CREATE);
+  return nftRequest(NFT_MSG_NEWCHAIN, `create nftables chain ${chain.chain}`, body, NLM_F_CREATE);
 }
 
-/** Appends a rule to a chain. */
+/**
+ * Appends a rule to a chain.
+ * @param comment at most 127 bytes, for people
+ */
 export function addRule(
   { family, name, chain }: NftTable & { chain: string },
   expressions: readonly NftExpression[],
+  comment?: string,
 ): NetlinkRequest {
-  const body = header(family)
+  const body = nftBody(family)
     .string(NFTA_RULE_TABLE, name)
     .string(NFTA_RULE_CHAIN, chain)
     .nest(NFTA_RULE_EXPRESSIONS, (list) => {
       for (const expression of expressions) list.nest(NFTA_LIST_ELEM, expression);
     });
-  return request(NFT_MSG_NEWRULE, `add rule to ${chain}`, body, NLM_F_CREATE | NLM_F_APPEND);
+  if (comment !== undefined) body.bytes(NFTA_RULE_USERDATA, ruleComment(comment));
+  return nftRequest(NFT_MSG_NEWRULE, `add rule to ${chain}`, body, NLM_F_CREATE | NLM_F_APPEND);
 }
 
 /** Goes on only if an address field of the packet is (or is not) within a network. */
@@ -208,12 +256,6 @@ export function masquerade(): NftExpression {
   return expression('masq', () => undefined);
 }
 
-function expression(name: string, fill: (data: BodyWriter) => void): NftExpression {
-  return (writer) => {
-    writer.string(NFTA_EXPR_NAME, name).nest(NFTA_EXPR_DATA, fill);
-  };
-}
-
 function prefixMask(bytes: number, prefixLength: number): Uint8Array {
   return Uint8Array.from({ length: bytes }, (_, index) => {
     const bits = Math.min(8, Math.max(0, prefixLength - index * 8));
@@ -221,16 +263,18 @@ function prefixMask(bytes: number, prefixLength: number): Uint8Array {
   });
 }
 
-/** struct nfgenmsg. */
-function header(family: NftFamily): BodyWriter {
-  return new BodyWriter().raw(Uint8Array.of(NFT_FAMILIES[family], 0, 0, 0));
+/**
+ * Reads the body of an NFT_MSG_NEWGEN.
+ * @throws {StrataError} EBADMSG for one that is cut off or has no number
+ */
+export function parseGeneration(body: Uint8Array): number {
+  const id = Attributes.parse(nftAttributes(body)).u32Network(NFTA_GEN_ID);
+  if (id === undefined) throw malformed('a generation without its number');
+  return id;
 }
 
-function batchMark(type: number): NetlinkRequest {
-  const body = Uint8Array.of(0, 0, 0, NFNL_SUBSYS_NFTABLES);
-  return { type, flags: 0, body, step: 'nftables batch' };
-}
-
-function request(type: number, step: string, writer: BodyWriter, flags = 0): NetlinkRequest {
-  return { type: (NFNL_SUBSYS_NFTABLES << 8) | type, flags, body: writer.finish(), step };
+function batchMark(type: number, generation?: number): NetlinkRequest {
+  const writer = new BodyWriter().raw(Uint8Array.of(0, 0, 0, NFNL_SUBSYS_NFTABLES));
+  if (generation !== undefined) writer.u32Network(NFNL_BATCH_GENID, generation);
+  return { type, flags: 0, body: writer.finish(), step: 'nftables batch' };
 }
