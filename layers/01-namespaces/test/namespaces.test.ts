@@ -189,6 +189,7 @@ test('a pinned network is entered after its last process, until it is unpinned',
   const inode = /\d+/.exec(made.stdout)![0];
   expect(strataNs('ls', inode).stdout).toContain(file);
   expect(strataNs('explain', file).stdout).toContain(`net namespace ${inode}`);
+  expect(strataNs('explain', '/etc/passwd').stderr).toContain('/etc/passwd is not a namespace');
   expect(strataNs('enter', '--file', `uts=${file}`, 'true').stderr).toContain('not uts');
   expect(strataNs('unpin', file).status).toBe(0);
   expect(strataNs('unpin', file).stderr).toContain('ENOENT');

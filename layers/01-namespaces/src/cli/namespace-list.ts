@@ -1,13 +1,13 @@
 /** `strata-ns ls` and `strata-ns explain`: namespaces in sight, with what keeps them alive. */
-import { existsSync, statSync } from 'node:fs';
 import type { Verb } from '../command-line/flags.ts';
 import { print } from '../command-line/print.ts';
 import { table } from '../command-line/table.ts';
-import { EINVAL, ENOENT, ESRCH } from '../errors/errno.ts';
+import { EINVAL, ESRCH } from '../errors/errno.ts';
 import { StrataError } from '../errors/strata-error.ts';
 import { type IdRange, parseIdMap } from '../namespaces/id-map.ts';
 import { NAMESPACE_KINDS, namespaceKind } from '../namespaces/kinds.ts';
 import { listNamespaces, type NamespaceEntry, namespacesOf } from '../namespaces/list.ts';
+import { Namespace } from '../namespaces/namespace.ts';
 import { readTimeOffsets } from '../namespaces/time-offsets.ts';
 import { readProcessFile, readProcessStatus } from '../processes/process-status.ts';
 import { userName } from '../users/passwd.ts';
@@ -70,10 +70,10 @@ function processId(text: string): number | 'self' {
   throw new StrataError('USAGE', `${JSON.stringify(text)} is no process id`, { errno: EINVAL });
 }
 
+/** @throws {StrataError} NOT_A_NAMESPACE: another file may have the number of a namespace */
 function inodeOfFile(path: string): string {
-  const status = existsSync(path) ? statSync(path) : undefined;
-  if (status) return String(status.ino);
-  throw new StrataError('ENOENT', `${path}: no such file`, { errno: ENOENT, path });
+  using namespace = Namespace.open(path);
+  return String(namespace.inode);
 }
 
 function findNamespace(entries: readonly NamespaceEntry[], inode: string): NamespaceEntry {
