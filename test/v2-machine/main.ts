@@ -25,6 +25,7 @@ const LAYERS = ['layers/01-namespaces/', 'layers/02-oci-runtime/'];
 const SMOKE = [
   'layers/01-namespaces/src/cgroups/',
   'layers/01-namespaces/test/cgroups',
+  'layers/01-namespaces/test/systemd',
   'layers/02-oci-runtime/test/lifecycle',
 ];
 const TALLY = /^\d+ passed, \d+ failed, \d+ skipped$/;

@@ -6,7 +6,10 @@ import { verbs } from './cli/verbs.ts';
 
 const globals: Readonly<Record<string, Flag>> = {
   root: { type: 'string', value: 'DIR', help: 'state directory (default /run/strata/oci)' },
-  'systemd-cgroup': { type: 'boolean', help: 'systemd cgroup driver (not supported yet)' },
+  'systemd-cgroup': {
+    type: 'boolean',
+    help: 'have systemd make the cgroup; cgroupsPath is SLICE:PREFIX:NAME',
+  },
   rootless: { type: 'string', value: 'true|false|auto', help: 'accepted for compatibility' },
 };
 

@@ -41,7 +41,7 @@ function reserve(id: string): void {
   });
 }
 
-const forceDelete = (id: string): void => new Runtime({ root }).delete(id, { force: true });
+const forceDelete = (id: string) => new Runtime({ root }).delete(id, { force: true });
 
 test('what it had made is removed, what was there before is not', () => {
   const first = hierarchies[0]!.mountPoint + PATH;

@@ -16,17 +16,14 @@ import { readBundle } from '../config/read-bundle.ts';
 import type { Spec, SpecProcess } from '../config/spec.ts';
 import { parseProcess } from '../config/validate-process.ts';
 import { configWarnings } from '../config/warnings.ts';
+import type { CreateOptions } from '../runtime/create.ts';
 import { Runtime } from '../runtime/runtime.ts';
 import { runForeground } from './foreground.ts';
 
 const DEFAULT_ROOT = '/run/strata/oci';
 
-function runtimeOf(call: Call): Runtime {
-  if (call.globals.flag('systemd-cgroup')) {
-    throw new StrataError('ENOTSUP', '--systemd-cgroup: the systemd driver is not supported yet');
-  }
-  return new Runtime({ root: call.globals.text('root') ?? DEFAULT_ROOT });
-}
+const runtimeOf = (call: Call): Runtime =>
+  new Runtime({ root: call.globals.text('root') ?? DEFAULT_ROOT });
 
 const BUNDLE: Flag = { type: 'string', short: 'b', value: 'DIR', help: 'bundle (default: .)' };
 const PID_FILE: Flag = { type: 'string', value: 'FILE', help: 'write the process id here' };
@@ -61,6 +58,24 @@ function specOf(bundle: string): Spec {
   return spec;
 }
 
+/** Creates in a scope of systemd where that is asked for; else the runtime makes the cgroup itself. */
+async function inCgroup<T>(
+  call: Call,
+  options: CreateOptions & { spec: Spec },
+  create: (options: CreateOptions) => T,
+): Promise<T> {
+  if (!call.globals.flag('systemd-cgroup')) return create(options);
+  const { createInScope } = await import('../runtime/systemd-scope.ts');
+  return createInScope(options, (scope) => create({ ...options, scope }));
+}
+
+async function removeContainer(runtime: Runtime, id: string, force: boolean): Promise<void> {
+  const scope = runtime.delete(id, { force });
+  if (scope === undefined) return;
+  const { endScope } = await import('../runtime/systemd-scope.ts');
+  await endScope(scope);
+}
+
 function writePidFile(call: Call, pid: number): void {
   const path = call.text('pid-file');
   if (path) writeFileSync(path, String(pid));
@@ -82,11 +97,13 @@ const create: Verb = {
   usage: 'ID',
   arguments: [1, 1],
   flags: CREATE_FLAGS,
-  run(call) {
+  async run(call) {
     const options = createOptions(call);
     const spec = specOf(options.bundle);
     requireConsoleSocket(call, spec.process?.terminal ?? false);
-    const { pid } = runtimeOf(call).create({ ...options, spec });
+    const { pid } = await inCgroup(call, { ...options, spec }, (all) =>
+      runtimeOf(call).create(all),
+    );
     writePidFile(call, pid);
     return 0;
   },
@@ -118,7 +135,8 @@ const run: Verb = {
     const spec = specOf(options.bundle);
     const detach = call.flag('detach');
     if (detach) requireConsoleSocket(call, spec.process?.terminal ?? false);
-    const { state, held } = runtime.createHeld({ ...options, spec });
+    const create = (all: CreateOptions) => runtime.createHeld(all);
+    const { state, held } = await inCgroup(call, { ...options, spec }, create);
     using container = held;
     writePidFile(call, state.pid);
     try {
@@ -126,10 +144,10 @@ const run: Verb = {
       container.start();
       return 0;
     } catch (error) {
-      runtime.delete(options.id, { force: true });
+      await removeContainer(runtime, options.id, true);
       throw error;
     } finally {
-      if (!detach && !call.flag('keep')) runtime.delete(options.id, { force: true });
+      if (!detach && !call.flag('keep')) await removeContainer(runtime, options.id, true);
     }
   },
 };
@@ -165,8 +183,8 @@ const remove: Verb = {
   usage: 'ID',
   arguments: [1, 1],
   flags: { force: { type: 'boolean', short: 'f', help: 'kill it first if it runs' } },
-  run(call) {
-    runtimeOf(call).delete(call.arguments[0]!, { force: call.flag('force') });
+  async run(call) {
+    await removeContainer(runtimeOf(call), call.arguments[0]!, call.flag('force'));
     return 0;
   },
 };

@@ -27,8 +27,10 @@ export function cgroupPath(creation: { id: string; spec: Creation['spec'] }): st
 export const createCgroup: Step = {
   name: 'create cgroup',
   run(creation) {
-    const cgroup = Cgroup.create(cgroupPath(creation));
+    const { scopeCgroup } = creation;
+    const cgroup = scopeCgroup ?? Cgroup.create(cgroupPath(creation));
     creation.cgroup = cgroup;
+    if (scopeCgroup) return;
     const resources = creation.spec.linux?.resources;
     if (resources) cgroup.set(resources);
   },

@@ -30,6 +30,8 @@ export interface Creation {
   readonly reserve: () => void;
   /** What steps have left to do once the calls that they left with the stubs are executed. */
   readonly whenExecuted: (() => void)[];
+  /** Where the cgroup is there already, made by systemd and with its limits. */
+  readonly scopeCgroup?: Cgroup | undefined;
   /** 'create cgroup' */
   cgroup?: Cgroup;
   /** 'start launcher': the process that clones the init, and stays as its keeper if asked to. */

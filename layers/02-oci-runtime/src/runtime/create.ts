@@ -26,6 +26,7 @@ import { installFilterOfAgent } from '../process/seccomp-agent.ts';
 import { startKeeping } from './keeping.ts';
 import type { ContainerRecord, StateStore } from './state-store.ts';
 import { identify } from './status.ts';
+import type { ContainerScope } from './systemd-scope.ts';
 
 export interface CreateOptions {
   id: string;
@@ -39,6 +40,8 @@ export interface CreateOptions {
   consoleSocket?: string;
   /** Makes the init the child of a keeper, which outlives us. */
   keeper?: KeeperOptions;
+  /** The scope of systemd to put it into; see systemd-scope.ts. */
+  scope?: ContainerScope;
   pidFile?: string;
   /** Join a new session keyring; default true. */
   newKeyring?: boolean;
@@ -66,6 +69,7 @@ export function createContainer(store: StateStore, options: CreateOptions): Crea
     rootfsPath: rootfs,
     stdio: options.stdio ?? [0, 1, 2],
     keeper: options.keeper,
+    scopeCgroup: options.scope?.cgroup,
     whenExecuted: [],
     newKeyring: options.newKeyring ?? true,
     reserve() {
@@ -73,7 +77,7 @@ export function createContainer(store: StateStore, options: CreateOptions): Crea
       reserved = true;
     },
   };
-  const record = newRecord(creation);
+  const record = newRecord(creation, options.scope);
   let reserved = false;
   try {
     runSteps(createPlan(spec), creation, options.afterStep);
@@ -95,7 +99,7 @@ export function createContainer(store: StateStore, options: CreateOptions): Crea
   }
 }
 
-function newRecord(creation: Creation): ContainerRecord {
+function newRecord(creation: Creation, scope: ContainerScope | undefined): ContainerRecord {
   const { id, spec, bundle, rootfsPath } = creation;
   return {
     ociVersion: spec.ociVersion,
@@ -106,8 +110,9 @@ function newRecord(creation: Creation): ContainerRecord {
     annotations: spec.annotations ?? {},
     owner: process.getuid?.() ?? 0,
     cgroupPath: cgroupPath(creation),
-    cgroups: {},
-    cgroupsToMake: Cgroup.missing(cgroupPath(creation)),
+    cgroups: { ...scope?.cgroup.paths },
+    // Of a scope nothing is ours to make.
+    ...(scope ? { scope: scope.unit } : { cgroupsToMake: Cgroup.missing(cgroupPath(creation)) }),
     hasOwnPidNamespace: hasNew(spec, 'pid'),
     hasUserNamespace: namespacesOf(spec).has('user'),
     hasTimeNamespace: namespacesOf(spec).has('time'),
@@ -173,7 +178,8 @@ function undo(creation: Creation): void {
   creation.init?.[Symbol.dispose]();
   creation.launcher?.[Symbol.dispose]();
   if (creation.consoleMaster !== undefined) localSyscalls().close(creation.consoleMaster);
-  creation.cgroup?.delete();
+  // What systemd has made it removes.
+  if (!creation.scopeCgroup) creation.cgroup?.delete();
 }
 
 /** A clone that is under way will be there in a moment, and has to be known to be ended. */

@@ -137,12 +137,14 @@ export class Runtime {
   /**
    * Removes a stopped container; with `force` kills it first, and does not mind one that is not
    * there or only half made.
+   * @returns the scope of systemd that it was in, if any, which is for the caller to stop
    */
-  delete(id: string, options: { force?: boolean } = {}): void {
-    span('oci.delete', { 'container.id': id }, () => this.#delete(id, options.force ?? false));
+  delete(id: string, options: { force?: boolean } = {}): string | undefined {
+    const force = options.force ?? false;
+    return span('oci.delete', { 'container.id': id }, () => this.#delete(id, force));
   }
 
-  #delete(id: string, force: boolean): void {
+  #delete(id: string, force: boolean): string | undefined {
     let record: ContainerRecord;
     try {
       record = this.#store.read(id);
@@ -150,13 +152,14 @@ export class Runtime {
       if (!force || !(error instanceof StrataError)) throw error;
       if (error.code === 'CORRUPT_STATE' || error.code === 'NOT_FOUND') this.#store.remove(id);
       else throw error;
-      return;
+      return undefined;
     }
     const status = statusOf(record);
     if (!force && status !== 'stopped' && status !== 'created') {
       throw wrongStatus(id, 'delete', status);
     }
     this.#release(record);
+    return record.scope;
   }
 
   #release(record: ContainerRecord): void {

@@ -43,6 +43,8 @@ export interface ContainerRecord {
   cgroupsMade?: readonly string[];
   /** What was not there before the creation, and so is its own when it was killed half-way. */
   cgroupsToMake?: Readonly<Record<string, string>>;
+  /** The unit of systemd that it is in. */
+  scope?: string;
   /** Set when creation is complete. */
   init?: ProcessIdentity;
   keeper?: ProcessIdentity;
