@@ -1,6 +1,8 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, readlinkSync, writeSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { EBADF, EEXIST, ENOENT, ENOSYS } from '../errors/errno.ts';
+import { StrataError } from '../errors/strata-error.ts';
 import { StubDiedError, SyscallError } from '../errors/syscall-error.ts';
 import {
   AT_FDCWD,
@@ -328,4 +330,26 @@ describe('calls whose result only later calls need', () => {
     const recover = (): number => -7;
     expect(sys.openat2Later('/nonexistent', { flags: O_RDONLY }, { recover })).toBe(-7);
   });
+});
+
+test('a mailbox that somebody fills with rubbish costs its stub, and nothing of ours', () => {
+  using warm = Stub.spawn();
+  warm.exit();
+  const before = descriptors();
+  for (let round = 0; round < 30; round++) {
+    using stub = Stub.spawn();
+    const rubbish = [Buffer.alloc(65_536, 0xff), Buffer.alloc(65_536), randomBytes(65_536)][
+      round % 3
+    ]!;
+    writeSync(stub.mailboxFd, rubbish, 0, rubbish.length, 0);
+    try {
+      // What is asked next is written over it, so that it mostly serves on.
+      expect(stub.sys.attempt('getpid')).toBe(stub.pid);
+    } catch (error) {
+      expect(error).toBeInstanceOf(StrataError);
+      expect(error).toMatchObject({ code: expect.stringMatching(/^(STUB_DIED|E[A-Z]+)$/) });
+    }
+  }
+  expect(descriptors()).toBe(before);
+  expect(mappings()).toBe(0);
 });
