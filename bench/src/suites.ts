@@ -18,6 +18,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   oci: async (options) => (await import('./oci/lifecycle.ts')).lifecycle(options),
   cli: async (options) => (await import('./oci/commands.ts')).commands(options),
   memory: async (options) => (await import('./oci/memory.ts')).memory(options),
+  cgroups: async (options) => (await import('./cgroups/cgroups.ts')).cgroups(options),
   cri: async (options) => (await import('./cri/pods.ts')).pods(options),
   seccomp: async (options) => (await import('./seccomp/filters.ts')).filters(options),
   stub: async (options) => (await import('./stub/stubs.ts')).stubs(options),
