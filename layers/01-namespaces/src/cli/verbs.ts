@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import type { Verb } from '../command-line/flags.ts';
 import { StrataError } from '../errors/strata-error.ts';
 import { stubElf } from '../stub/program-text.ts';
+import { cgroup } from './cgroup-verbs.ts';
 import { mounts } from './mounts.ts';
 import { enter, pin, unpin } from './namespace-enter.ts';
 import { explain, ls } from './namespace-list.ts';
@@ -32,6 +33,7 @@ export const namespaceVerbs: Readonly<Record<string, Verb>> = {
   pin,
   unpin,
   mounts,
+  cgroup,
   seccomp,
   stub,
 };
