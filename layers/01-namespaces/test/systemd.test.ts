@@ -82,7 +82,7 @@ describe.skipIf(!hasSystemd)('a scope of systemd', () => {
       memory: String(64 * MIB),
       low: String(16 * MIB),
       swap: String(32 * MIB),
-      weight: '39',
+      weight: '100',
       cpu: '50000 100000',
       burst: '1000',
       cpus: '0',
