@@ -18,7 +18,8 @@ let name: string;
 const place = (slice = 'strata-test.slice') => parseScopePlace(`${slice}:strata-test:${name}`);
 const unit = () => place().unit;
 
-function sleeper(program = 'sleep 300'): number {
+// One process: whether `sh -c` forks for its last command is its own affair.
+function sleeper(program = 'exec sleep 300'): number {
   const child = spawn('sh', ['-c', program], { stdio: 'ignore' });
   children.push(child);
   return child.pid!;
