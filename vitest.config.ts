@@ -6,5 +6,7 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // A second, the default, is over before a slow or shared machine has done what is waited for.
+    expect: { poll: { timeout: 20_000 } },
   },
 });
