@@ -61,9 +61,14 @@ function testJob(): Job {
   };
 }
 
-/** Emulated, everything takes 10 to 20 times as long. */
+/**
+ * Emulated, everything takes 10 to 20 times as long, and all the more beside other load. What fails
+ * is tried again once, and shown as tried again: only what fails twice says something of our code.
+ */
 const GUEST_OPTIONS = [
   '--reporter=verbose',
+  '--retry=1',
+  '--expect.poll.timeout=100000',
   '--no-isolate',
   '--testTimeout=300000',
   '--hookTimeout=300000',
