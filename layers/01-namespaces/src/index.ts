@@ -9,6 +9,7 @@ export * from './capabilities/capabilities.ts';
 export * from './capabilities/capability-sets.ts';
 export * from './capabilities/file-capabilities.ts';
 export { Cgroup, type CgroupPaths } from './cgroups/cgroup.ts';
+export { type LimitPlan, type PlacedWrite, planLimits } from './cgroups/controllers.ts';
 export type { CgroupEvent, CgroupEvents, CgroupWatchOptions } from './cgroups/events/events.ts';
 export type { StallOptions } from './cgroups/events/pressure-trigger.ts';
 export {
@@ -89,7 +90,16 @@ export * from './netlink/link-names.ts';
 export * from './netlink/link-statistics.ts';
 export * from './netlink/links.ts';
 export * from './netlink/mac-address.ts';
-export type { NetlinkRequest } from './netlink/message.ts';
+export {
+  encodeMessages,
+  type NetlinkMessage,
+  type NetlinkRequest,
+  NLM_F_DUMP,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  parseMessages,
+} from './netlink/message.ts';
 export * from './netlink/namespace-ids.ts';
 export * from './netlink/neighbours.ts';
 export { NetlinkError } from './netlink/netlink-error.ts';

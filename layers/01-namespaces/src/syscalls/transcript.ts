@@ -1,6 +1,8 @@
 /** System calls as text, in the manner of strace(1). */
 import { errnoName } from '../errors/errno.ts';
+import { argumentName } from './argument-names.ts';
 import { type Arg, LaterResult, Out, type Pointee, Struct } from './memory.ts';
+import type { SyscallName } from './numbers.ts';
 
 /** Longest string shown in full, in characters. */
 const STRING_LIMIT = 120;
@@ -30,9 +32,10 @@ function formatPointee(value: Pointee): string {
   return `{${value.length} bytes}`;
 }
 
-/** `openat2(3, "etc/passwd", {24 bytes}, 24) = 5`, or `= -1 ENOENT`. */
-export function formatCall(name: string, args: readonly Arg[], result?: number): string {
-  const call = `${name}(${args.map(formatArg).join(', ')})`;
+/** `openat2(3, "etc/passwd", {flags=O_PATH|O_CLOEXEC}, 24) = 5`, or `= -1 ENOENT`. */
+export function formatCall(name: SyscallName, args: readonly Arg[], result?: number): string {
+  const shown = args.map((arg, index) => argumentName(name, index, arg) ?? formatArg(arg));
+  const call = `${name}(${shown.join(', ')})`;
   if (result === undefined) return call;
   return result < 0 ? `${call} = -1 ${errnoName(-result)}` : `${call} = ${result}`;
 }

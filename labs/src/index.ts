@@ -1,0 +1,15 @@
+/** What start.ts, solution.ts and check.ts of a lab import. */
+export type { Lab } from './lab.ts';
+export { findProgram, type NeedName } from './needs.ts';
+export type { Report } from './report.ts';
+export type { LabCgroup, LabFile, Performer, PerformerOptions, Stage } from './stage.ts';
+export { readText, writeText } from './text-files.ts';
+export {
+  cgroupView,
+  mountsView,
+  namespacesView,
+  processFileView,
+  statusField,
+  statusView,
+  type View,
+} from './views.ts';

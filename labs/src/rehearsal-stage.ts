@@ -1,0 +1,197 @@
+/**
+ * The stage of --explain: whatever a lab would ask of the kernel is written down, and nothing done.
+ *
+ *   hand 1000: unshare(CLONE_NEWUTS) = 0
+ *
+ * Results are made up (layer 01, syscalls/recording.ts; netlink-rehearsal.ts), so that what follows
+ * from them reads naturally.
+ */
+import {
+  type CgroupPaths,
+  type CgroupResources,
+  type ChildStatus,
+  type CloneOptions,
+  cloneArguments,
+  detectCgroups,
+  formatCall,
+  planLimits,
+  RecordingExecutor,
+  Syscalls,
+  stringVector,
+} from '@strata/namespaces';
+import { NetlinkRehearsal } from './netlink-rehearsal.ts';
+import type { LabCgroup, Performer, PerformerOptions, Stage } from './stage.ts';
+
+const FIRST_PID = 1000;
+const LAB_PROCESS = 'lab';
+
+export class RehearsalStage implements Stage, Disposable {
+  readonly scratch: string;
+  readonly isRehearsal = true;
+  readonly performers: RehearsedPerformer[] = [];
+  readonly cgroups: RehearsedCgroup[] = [];
+  readonly sys: Syscalls;
+  /** What the rehearsal has come to so far, a line each. */
+  readonly lines: string[] = [];
+  readonly #cgroupPath: string;
+  readonly #held = new DisposableStack();
+  #nextPid = FIRST_PID;
+
+  constructor(options: { scratch: string; cgroupPath: string }) {
+    this.scratch = options.scratch;
+    this.#cgroupPath = options.cgroupPath;
+    this.sys = this.calls(LAB_PROCESS);
+  }
+
+  step<T>(title: string, work: () => T): T {
+    this.lines.push('', `── ${title}`);
+    return work();
+  }
+
+  spawn(title: string, _options: PerformerOptions = {}): Performer {
+    const pid = this.nextPid();
+    this.say(LAB_PROCESS, `posix_spawn("stub", ${JSON.stringify(title)}) = ${pid}`);
+    return this.performer(title, pid);
+  }
+
+  cgroup(name: string, resources: CgroupResources = {}): LabCgroup {
+    const cgroup = new RehearsedCgroup(this, name, `${this.#cgroupPath}/${name}`);
+    cgroup.set(resources);
+    this.cgroups.push(cgroup);
+    return cgroup;
+  }
+
+  use<T extends Disposable>(resource: T): T {
+    return this.#held.use(resource);
+  }
+
+  defer(undo: () => void): void {
+    this.#held.defer(undo);
+  }
+
+  /** What is done at the end is part of the lab's clearing away, and not told. */
+  [Symbol.dispose](): void {
+    const told = this.lines.length;
+    this.#held.dispose();
+    this.lines.length = told;
+  }
+
+  /** The vocabulary, told in the name of a process. */
+  calls(process: string): Syscalls {
+    const netlink = new NetlinkRehearsal();
+    const recording = new RecordingExecutor((name, args) => netlink.answer(name, args));
+    return new Syscalls({
+      kind: 'recording',
+      invoke: (name, args) => {
+        const result = recording.invoke(name, args);
+        this.say(process, netlink.describe(name, args) ?? formatCall(name, args, result));
+        return result;
+      },
+    });
+  }
+
+  say(process: string, text: string): void {
+    this.lines.push(`   ${process}: ${text}`);
+  }
+
+  nextPid(): number {
+    return this.#nextPid++;
+  }
+
+  performer(title: string, pid: number): RehearsedPerformer {
+    const performer = new RehearsedPerformer(this, title, pid);
+    this.performers.push(performer);
+    return performer;
+  }
+}
+
+class RehearsedPerformer implements Performer {
+  readonly title: string;
+  readonly pid: number;
+  readonly sys: Syscalls;
+  readonly #stage: RehearsalStage;
+
+  constructor(stage: RehearsalStage, title: string, pid: number) {
+    this.#stage = stage;
+    this.title = title;
+    this.pid = pid;
+    this.sys = stage.calls(title);
+  }
+
+  clone(title: string, options: CloneOptions): Performer {
+    const args = cloneArguments(options);
+    const pid = this.#stage.nextPid();
+    this.#stage.say(this.title, formatCall('clone3', [args, args.length], pid));
+    return this.#stage.performer(title, pid);
+  }
+
+  exec(path: string, argv: readonly string[], env: Readonly<Record<string, string>> = {}): void {
+    const words = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+    const args = [path, stringVector(argv), stringVector(words)];
+    this.#stage.say(this.title, formatCall('execve', args, 0));
+  }
+
+  async wait(): Promise<ChildStatus> {
+    this.#stage.say(LAB_PROCESS, `waitid(P_PID, ${this.pid}) = 0`);
+    return { pid: this.pid, code: 1, status: 0 };
+  }
+
+  end(): void {
+    this.#stage.say(LAB_PROCESS, `kill(${this.pid}, SIGKILL) = 0`);
+  }
+}
+
+class RehearsedCgroup implements LabCgroup {
+  readonly name: string;
+  readonly paths: CgroupPaths;
+  readonly #stage: RehearsalStage;
+
+  constructor(stage: RehearsalStage, name: string, path: string) {
+    this.#stage = stage;
+    this.name = name;
+    const { hierarchies } = detectCgroups();
+    this.paths = Object.fromEntries(
+      hierarchies.map(({ key, mountPoint }) => [key, mountPoint + path]),
+    );
+    for (const directory of Object.values(this.paths)) this.#say(`mkdir("${directory}", 0755) = 0`);
+  }
+
+  set(resources: CgroupResources): void {
+    for (const { key, file, value } of planLimits(detectCgroups(), resources).writes) {
+      this.#write(`${this.paths[key]}/${file}`, String(value));
+    }
+  }
+
+  attach(pid: number): void {
+    for (const directory of Object.values(this.paths)) {
+      this.#write(`${directory}/cgroup.procs`, String(pid));
+    }
+  }
+
+  freeze(): void {
+    this.#setFreezer(true);
+  }
+  thaw(): void {
+    this.#setFreezer(false);
+  }
+  kill(): void {
+    const unified = this.paths[''];
+    if (unified !== undefined) this.#write(`${unified}/cgroup.kill`, '1');
+    else this.#say('kill(each process of cgroup.procs, SIGKILL) = 0, until there is none');
+  }
+
+  #setFreezer(frozen: boolean): void {
+    const { freezer, '': unified } = this.paths;
+    if (freezer !== undefined)
+      this.#write(`${freezer}/freezer.state`, frozen ? 'FROZEN' : 'THAWED');
+    else this.#write(`${unified}/cgroup.freeze`, frozen ? '1' : '0');
+  }
+
+  #write(path: string, text: string): void {
+    this.#say(`write("${path}", "${text}") = ${text.length}`);
+  }
+
+  #say(text: string): void {
+    this.#stage.say(LAB_PROCESS, text);
+  }
+}

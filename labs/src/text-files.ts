@@ -1,0 +1,30 @@
+/** Small text files by system calls: the kernel's interfaces in /proc and /sys are such. */
+import { O_CLOEXEC, O_RDONLY, O_WRONLY, type Syscalls } from '@strata/namespaces';
+
+const CHUNK_BYTES = 64 << 10;
+
+/** Opens, writes in one call as the kernel's files want it, and closes. @throws {SyscallError} */
+export function writeText(sys: Syscalls, path: string, text: string, flags = 0): void {
+  const fd = sys.openat2(path, { flags: O_WRONLY | O_CLOEXEC | flags, mode: flags ? 0o644 : 0 });
+  try {
+    sys.write(fd, text);
+  } finally {
+    sys.close(fd);
+  }
+}
+
+/** The whole of a file, as whoever executes `sys` sees it. @throws {SyscallError} */
+export function readText(sys: Syscalls, path: string): string {
+  const fd = sys.openat2(path, { flags: O_RDONLY | O_CLOEXEC });
+  try {
+    const parts: Buffer[] = [];
+    for (;;) {
+      const chunk = Buffer.alloc(CHUNK_BYTES);
+      const bytes = sys.read(fd, chunk);
+      if (bytes === 0) return Buffer.concat(parts).toString();
+      parts.push(chunk.subarray(0, bytes));
+    }
+  } finally {
+    sys.close(fd);
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * The kernel's own view of what a lab has made: looked at before and after each step.
+ *
+ *   namespaces
+ *     lab   uts:[4026532300]
+ *   → hand  uts:[4026532412]  its own
+ *
+ * An arrow marks what the step has changed.
+ */
+import { readFileSync, readlinkSync } from 'node:fs';
+import { errnoName, errnoOf, type NamespaceKind, parseMountinfo, table } from '@strata/namespaces';
+import type { Stage } from './stage.ts';
+
+export interface View {
+  title: string;
+  lines(stage: Stage): string[];
+}
+
+/** Who is in which namespaces: this lab's host, and each performer. */
+export const namespacesView = (...kinds: readonly NamespaceKind[]): View => ({
+  title: 'namespaces (/proc/PID/ns)',
+  lines(stage) {
+    const ours = kinds.map((kind) => readlinkSync(`/proc/self/ns/${kind}`));
+    const rows = stage.performers.map(({ title, pid }) => [
+      title,
+      `pid ${pid}`,
+      ...kinds.map((kind, index) =>
+        lookAt(() => {
+          const theirs = readlinkSync(`/proc/${pid}/ns/${kind}`);
+          return theirs === ours[index] ? theirs : `${theirs} its own`;
+        }),
+      ),
+    ]);
+    return rowsOf([['lab', `pid ${process.pid}`, ...ours], ...rows]);
+  },
+});
+
+/** A file of each performer's directory in /proc, such as uid_map. */
+export const processFileView = (file: string): View => ({
+  title: `/proc/PID/${file}`,
+  lines: (stage) =>
+    stage.performers.flatMap(({ title, pid }) =>
+      lookAt(() => readFileSync(`/proc/${pid}/${file}`, 'utf8'))
+        .replaceAll('\0', ' ')
+        .trimEnd()
+        .split('\n')
+        .map((line) => `${title}  ${line}`),
+    ),
+});
+
+/** Some fields of /proc/PID/status. */
+export const statusView = (...fields: readonly string[]): View => ({
+  title: '/proc/PID/status',
+  lines: (stage) =>
+    rowsOf(
+      stage.performers.map(({ title, pid }) => [
+        title,
+        ...fields.map((field) => `${field} ${statusField(pid, field)}`),
+      ]),
+    ),
+});
+
+/** Mounts at and below some paths, as each performer sees them. */
+export const mountsView = (...below: readonly string[]): View => ({
+  title: '/proc/PID/mountinfo',
+  lines: (stage) =>
+    [{ title: 'lab', pid: process.pid }, ...stage.performers].flatMap(({ title, pid }) =>
+      lookAt(() => {
+        const mounts = parseMountinfo(readFileSync(`/proc/${pid}/mountinfo`, 'utf8'));
+        const shown = mounts.filter(({ mountPoint }) =>
+          below.some((path) => mountPoint === path || mountPoint.startsWith(`${path}/`)),
+        );
+        return shown
+          .map(({ mountPoint, type, source }) => `${title}  ${mountPoint}  ${type}  ${source}`)
+          .join('\n');
+      })
+        .split('\n')
+        .filter(Boolean),
+    ),
+});
+
+/** Files of the lab's cgroups, looked for in each hierarchy. */
+export const cgroupView = (...files: readonly string[]): View => ({
+  title: 'cgroups',
+  lines: (stage) =>
+    stage.cgroups.flatMap(({ paths }) =>
+      Object.values(paths).flatMap((directory) =>
+        files.flatMap((file) => {
+          const text = lookAt(() => readFileSync(`${directory}/${file}`, 'utf8'));
+          if (text.startsWith('(')) return [];
+          return `${directory}/${file}: ${text.trim().replaceAll('\n', ' ') || '(empty)'}`;
+        }),
+      ),
+    ),
+});
+
+/** A field of /proc/PID/status; undefined where it or the process is not there. */
+export function statusField(pid: number, field: string): string | undefined {
+  const text = lookAt(() => readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return new RegExp(`^${field}:\\s*(.*)$`, 'm').exec(text)?.[1];
+}
+
+/** What is gone or not for us is part of the view, not the end of it. */
+function lookAt(look: () => string): string {
+  try {
+    return look();
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === undefined) throw error;
+    return `(${errnoName(errno)})`;
+  }
+}
+
+const rowsOf = (rows: readonly (readonly string[])[]): string[] =>
+  table(
+    rows.map((row) => [...row]),
+    '  ',
+  )
+    .trimEnd()
+    .split('\n');
+
+export interface Sight {
+  title: string;
+  lines: string[];
+}
+
+export const look = (views: readonly View[], stage: Stage): Sight[] =>
+  views.map((view) => ({ title: view.title, lines: view.lines(stage) }));
+
+/** What is seen now; what was not so before has an arrow, what has gone a cross. */
+export function drawSights(now: readonly Sight[], before?: readonly Sight[]): string[] {
+  return now.flatMap(({ title, lines }, index) => {
+    const earlier = before?.[index]?.lines;
+    const gone = (earlier ?? []).filter((line) => !lines.includes(line));
+    const isNew = (line: string): boolean => earlier !== undefined && !earlier.includes(line);
+    return [
+      `   ${title}`,
+      ...gone.map((line) => `   ✗ ${line}`),
+      ...lines.map((line) => `   ${isNew(line) ? '→' : ' '} ${line}`),
+    ];
+  });
+}
