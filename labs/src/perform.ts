@@ -12,7 +12,7 @@ import { pathToFileURL } from 'node:url';
 import { describeError, localSyscalls, POLLIN, print } from '@strata/namespaces';
 import { KernelStage } from './kernel-stage.ts';
 import type { Lab } from './lab.ts';
-import { RehearsalStage } from './rehearsal-stage.ts';
+import { RehearsalStage, shorten } from './rehearsal-stage.ts';
 import { Report } from './report.ts';
 import type { LabFile, Stage } from './stage.ts';
 import { drawSights, look, type Sight, type View } from './views.ts';
@@ -46,7 +46,7 @@ async function explain({ perform }: Performance, place: Place): Promise<boolean>
     );
     return false;
   } finally {
-    say(...stage.lines);
+    say(...shorten(stage.lines));
   }
 }
 

@@ -105,6 +105,26 @@ export class RehearsalStage implements Stage, Disposable {
   }
 }
 
+/** More calls of one kind in a row than this are told by the first and the last. */
+const TOLD_IN_A_ROW = 4;
+
+/** The lines, long runs of the same call shortened. */
+export function shorten(lines: readonly string[]): string[] {
+  const kindOf = (line: string): string | undefined => /^ {3}\S.*?: \w+\(/.exec(line)?.[0];
+  const shown: string[] = [];
+  for (let at = 0; at < lines.length; ) {
+    const kind = kindOf(lines[at]!);
+    let end = at + 1;
+    while (kind !== undefined && end < lines.length && kindOf(lines[end]!) === kind) end++;
+    const run = lines.slice(at, end);
+    const more = run.length - 2;
+    if (run.length <= TOLD_IN_A_ROW) shown.push(...run);
+    else shown.push(run[0]!, `      … ${more} more of these`, run.at(-1)!);
+    at = end;
+  }
+  return shown;
+}
+
 class RehearsedPerformer implements Performer {
   readonly title: string;
   readonly pid: number;

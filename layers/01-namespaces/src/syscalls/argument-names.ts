@@ -41,9 +41,11 @@ const oneOf =
   (arg) =>
     names.find(([, value]) => value === arg)?.[0];
 
+const octal: Namer = (arg) => (typeof arg === 'number' ? `0${arg.toString(8)}` : undefined);
+
 /** A struct of 64-bit words; those that are 0 are left out. */
 const words =
-  (fields: Readonly<Record<string, Names | undefined>>): Namer =>
+  (fields: Readonly<Record<string, Names | 'octal' | undefined>>): Namer =>
   (arg) => {
     if (!(arg instanceof Uint8Array)) return undefined;
     const view = new DataView(arg.buffer, arg.byteOffset, arg.byteLength);
@@ -51,6 +53,7 @@ const words =
       if (index * 8 + 8 > arg.length) return [];
       const value = Number(view.getBigUint64(index * 8, true));
       if (value === 0) return [];
+      if (names === 'octal') return [`${name}=0${value.toString(8)}`];
       return [`${name}=${names ? nameBits(value, names) : value}`];
     });
     return `{${shown.join(', ')}}`;
@@ -73,11 +76,15 @@ const NAMERS: Partial<Record<SyscallName, Readonly<Record<number, Namer>>>> = {
       exit_signal: undefined,
     }),
   },
+  mkdirat: { 2: octal },
+  mknodat: { 2: octal },
+  fchmod: { 1: octal },
+  umask: { 0: octal },
   unshare: { 0: bits(CLONE) },
   setns: { 1: bits(CLONE) },
   mount: { 3: bits(family('MS_')) },
   umount2: { 1: bits(family('MNT_')) },
-  openat2: { 2: words({ flags: OPEN, mode: undefined, resolve: family('RESOLVE_') }) },
+  openat2: { 2: words({ flags: OPEN, mode: 'octal', resolve: family('RESOLVE_') }) },
   open_tree: { 2: bits(AT) },
   move_mount: { 4: bits(family('MOVE_MOUNT_')) },
   mount_setattr: {
