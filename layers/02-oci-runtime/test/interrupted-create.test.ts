@@ -37,7 +37,6 @@ function reserve(id: string): void {
     hasOwnPidNamespace: false,
     hasUserNamespace: false,
     hasTimeNamespace: false,
-    hasLateHooks: false,
   });
 }
 

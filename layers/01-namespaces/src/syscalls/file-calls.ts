@@ -299,19 +299,26 @@ export class FileCalls extends Caller {
    * @see poll(2)
    */
   poll(fd: number, events: number, timeoutMs: number): number {
-    const bytes = new Uint8Array(8);
+    return this.pollAll([fd], events, timeoutMs)[0]!;
+  }
+
+  /** As `poll`, until one of several is ready; returns the POLL* bits of each. */
+  pollAll(fds: readonly number[], events: number, timeoutMs: number): number[] {
+    const bytes = new Uint8Array(8 * fds.length);
     const view = new DataView(bytes.buffer);
-    view.setInt32(0, fd, true);
-    view.setInt16(4, events, true);
+    for (const [index, fd] of fds.entries()) {
+      view.setInt32(8 * index, fd, true);
+      view.setInt16(8 * index + 4, events, true);
+    }
     const descriptors = new Out(bytes);
-    const ready = this.callWithin('ppoll', timeoutMs, (leftMs) => [
+    this.callWithin('ppoll', timeoutMs, (leftMs) => [
       descriptors,
-      1,
+      fds.length,
       leftMs < 0 ? null : timespec(leftMs),
       null,
       8,
     ]);
-    return ready === 0 ? 0 : view.getInt16(6, true);
+    return fds.map((_, index) => view.getInt16(8 * index + 6, true));
   }
 }
 

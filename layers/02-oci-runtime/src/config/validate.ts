@@ -54,6 +54,14 @@ export function parseSpec(text: string): Spec {
   return spec;
 }
 
+/** A spec as text, of which `parseSpec` makes the same again: also of operands with 64 bits. */
+export function specText(spec: Spec): string {
+  const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+  return JSON.stringify(spec, (_, value) =>
+    typeof value === 'bigint' ? rawJSON(String(value)) : value,
+  );
+}
+
 /** @throws {StrataError} INVALID_CONFIG naming the file */
 export function parseJson(text: string, file: string): unknown {
   try {

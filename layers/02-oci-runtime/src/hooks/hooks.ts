@@ -1,67 +1,91 @@
 /**
  * Hooks: programs run at set points of a container's life, with its state on their standard input.
  *
- *   prestart, createRuntime   before the pivot, in the runtime's namespaces; an error fails create
- *   poststart                 after start, in the runtime's namespaces; an error fails start
- *   poststop                  after delete; an error is reported and the next hook runs
+ *                     run by   where                       pid in the state     if one fails
+ *   prestart          create   here, before the pivot      as seen from here    create fails
+ *   createRuntime     create   here, before the pivot      as seen from here    create fails
+ *   createContainer   create   in the container, before    as the container     create fails
+ *                              the pivot; path of the host sees it
+ *   startContainer    start    in the container, as its    as the container     start fails
+ *                              process would run           sees it
+ *   poststart         start    here                        as seen from here    start fails (1.3)
+ *   poststop          delete   here                        none                 a warning
+ *
+ * "Fails" means that the container is destroyed, its poststop hooks included. The first hook that
+ * fails ends its list; of those that only give a warning all are run.
  *
  * @see runtime-spec config.md#posix-platform-hooks, runtime.md#lifecycle
  */
-import { spawnSync } from 'node:child_process';
-import { StrataError } from '@strata/namespaces';
-import type { Hook, Spec } from '../config/spec.ts';
+import { Stub, span } from '@strata/namespaces';
+import type { Hook, Hooks, Spec } from '../config/spec.ts';
+import { becomeHook, type LaunchHook, runHookProcess } from './hook-process.ts';
 
 export interface HookState {
   id: string;
   bundle: string;
-  pid: number;
+  /** Not of a container that has ended. */
+  pid?: number;
   status: string;
-  spec: Spec;
+  spec: Pick<Spec, 'ociVersion' | 'annotations'>;
 }
 
-/** Runs hooks in their order; the first that fails stops. @throws {StrataError} HOOK */
-export function runHooks(hooks: readonly Hook[] | undefined, kind: string, state: HookState): void {
+/** Tells of what went wrong without consequence. */
+export type Warn = (message: string) => void;
+
+/**
+ * Runs hooks in their order; the first that fails stops.
+ * @param launch who starts them, and where; default: here, in the bundle's directory
+ * @throws {StrataError} HOOK
+ */
+export function runHooks(
+  hooks: readonly Hook[] | undefined,
+  kind: keyof Hooks,
+  run: { state: HookState; launch?: LaunchHook },
+): void {
+  const { state, launch = launchIn(state.bundle) } = run;
   hooks?.forEach((hook, index) => {
-    runHook(hook, `hooks.${kind}[${index}]`, state);
+    const field = `hooks.${kind}[${index}]`;
+    span(field, {}, () => runHookProcess(hook, field, { state: stateJson(state), launch }));
   });
+}
+
+/** Runs all of the hooks, each that fails giving a warning. */
+export function runHooksWarning(
+  hooks: readonly Hook[] | undefined,
+  kind: keyof Hooks,
+  run: { state: HookState; warn: Warn },
+): void {
+  const { state, warn } = run;
+  hooks?.forEach((hook, index) => {
+    const field = `hooks.${kind}[${index}]`;
+    try {
+      const launch = launchIn(state.bundle);
+      span(field, {}, () => runHookProcess(hook, field, { state: stateJson(state), launch }));
+    } catch (error) {
+      warn((error as Error).message);
+    }
+  });
+}
+
+/**
+ * Whether a poststart hook that fails ends the container. Version 1.3 of the specification has made
+ * an error of what was a warning since 1.0.2: a bundle gets what the version it was written for says.
+ */
+export function poststartIsDecisive(ociVersion: string): boolean {
+  const [major, minor] = ociVersion.split('.').map(Number);
+  return major! > 1 || minor! >= 3;
 }
 
 /** The state as hooks get it. */
 function stateJson({ id, bundle, pid, status, spec }: HookState): string {
-  const { ociVersion, annotations } = spec;
-  return JSON.stringify({ ociVersion, id, status, pid, bundle, annotations: annotations ?? {} });
+  const { ociVersion, annotations = {} } = spec;
+  return JSON.stringify({ ociVersion, id, status, pid, bundle, annotations });
 }
 
-function runHook(hook: Hook, field: string, state: HookState): void {
-  const env: Record<string, string> = {};
-  for (const entry of hook.env ?? []) {
-    const equals = entry.indexOf('=');
-    if (equals > 0) env[entry.slice(0, equals)] = entry.slice(equals + 1);
-  }
-  const [argv0, ...args] = hook.args ?? [];
-  const result = spawnSync(hook.path, args, {
-    ...(argv0 !== undefined && { argv0 }),
-    cwd: state.bundle,
-    env,
-    input: stateJson(state),
-    maxBuffer: 1 << 20,
-    killSignal: 'SIGKILL',
-    ...(hook.timeout && { timeout: hook.timeout * 1000 }),
-  });
-  if (!result.error && result.status === 0) return;
-  throw new StrataError('HOOK', `${field}: ${hook.path}: ${reason(hook, result)}`, {
-    field,
-    path: hook.path,
-    cause: result.error,
-  });
-}
-
-function reason(hook: Hook, result: ReturnType<typeof spawnSync>): string {
-  if (result.error && 'code' in result.error && result.error.code === 'ETIMEDOUT') {
-    return `did not end within ${hook.timeout} s`;
-  }
-  if (result.error) return result.error.message;
-  const stderr = result.stderr.toString().trim();
-  const how = result.signal ? `ended by ${result.signal}` : `exit status ${result.status}`;
-  return stderr ? `${how}: ${stderr}` : how;
+function launchIn(bundle: string): LaunchHook {
+  return (hook, stdio) => {
+    const stub = Stub.spawn({ stdio, title: 'strata: hook' });
+    stub.sys.setsid();
+    return becomeHook(stub, hook, bundle);
+  };
 }

@@ -74,7 +74,7 @@ function initSteps(spec: Spec): Step[] {
     ...(spec.process?.terminal ? [init.console] : []),
     ...(spec.hostname || spec.domainname ? [init.setHostname] : []),
     ...(Object.keys(linux?.sysctl ?? {}).length > 0 ? [init.sysctls] : []),
-    ...(spec.hooks?.prestart?.length || spec.hooks?.createRuntime?.length ? [creator.hooks] : []),
+    ...creator.hookSteps(spec),
     ...(linux?.readonlyPaths?.length ? [init.readonlyPaths] : []),
     ...(linux?.maskedPaths?.length ? [init.maskedPaths] : []),
     init.workingDirectory,

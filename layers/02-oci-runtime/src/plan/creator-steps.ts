@@ -10,6 +10,7 @@ import {
   Stub,
   syscallSpans,
 } from '@strata/namespaces';
+import type { Spec } from '../config/spec.ts';
 import { runHooks } from '../hooks/hooks.ts';
 import { cloneFlags, join, joined, writeIdMaps } from '../namespaces/namespaces.ts';
 import { enterCgroup, openTaskFiles } from './enter-cgroup.ts';
@@ -146,14 +147,35 @@ export const setOomScore: Step = {
   },
 };
 
-export const hooks: Step = {
-  name: 'run createRuntime hooks',
+/** Hooks of one kind that are run here, in the runtime's namespaces. */
+function runtimeHooks(kind: 'prestart' | 'createRuntime'): Step {
+  return {
+    name: `run ${kind} hooks`,
+    run(creation) {
+      const { spec, id, bundle, init } = creation;
+      creation.hooksHaveRun = true;
+      // They see the container's mounts.
+      init!.sys.flush();
+      const state = { id, bundle, pid: init!.pid, status: 'creating', spec };
+      runHooks(spec.hooks?.[kind], kind, { state });
+    },
+  };
+}
+
+const containerHooks: Step = {
+  name: 'run createContainer hooks',
   run(creation) {
-    const { spec, id, bundle, init } = creation;
-    // They see the container's mounts.
-    init!.sys.flush();
-    const state = { id, bundle, pid: init!.pid, status: 'creating', spec } as const;
-    runHooks(spec.hooks?.prestart, 'prestart', state);
-    runHooks(spec.hooks?.createRuntime, 'createRuntime', state);
+    creation.hooksHaveRun = true;
+    creation.init!.sys.flush();
+    creation.runContainerHooks();
   },
 };
+
+/** The hooks of `create`, in the specification's order. */
+export function hookSteps({ hooks }: Spec): Step[] {
+  return [
+    ...(hooks?.prestart?.length ? [runtimeHooks('prestart')] : []),
+    ...(hooks?.createRuntime?.length ? [runtimeHooks('createRuntime')] : []),
+    ...(hooks?.createContainer?.length ? [containerHooks] : []),
+  ];
+}

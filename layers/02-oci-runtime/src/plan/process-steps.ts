@@ -10,7 +10,7 @@ import {
 import type { Spec } from '../config/spec.ts';
 import { credentialOperations } from '../process/credentials.ts';
 import { findExecutable } from '../process/executable.ts';
-import type { Step } from './step.ts';
+import type { Creation, Step } from './step.ts';
 
 const FIRST_UNNEEDED_FD = 4;
 const LAST_FD = 0xffffffff;
@@ -96,11 +96,22 @@ function checkInside(sys: Syscalls, cwd: string): () => void {
 export const findProgram: Step = {
   name: 'find program',
   run(creation) {
-    const { init, spec } = creation;
-    const { args, env } = spec.process!;
-    const found = findExecutable(init!.sys, args![0]!, env ?? []);
-    creation.whenExecuted.push(() => {
-      creation.executable = found();
-    });
+    find(creation, creation.spec.process!.args![0]!);
   },
 };
+
+/** As `findProgram`, for a program whose path is not args[0]. */
+export const findProgramAt = (path: string): Step => ({
+  name: 'find program',
+  run(creation) {
+    find(creation, path);
+  },
+});
+
+function find(creation: Creation, name: string): void {
+  const { init, spec } = creation;
+  const found = findExecutable(init!.sys, name, spec.process!.env ?? []);
+  creation.whenExecuted.push(() => {
+    creation.executable = found();
+  });
+}

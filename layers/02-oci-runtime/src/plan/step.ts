@@ -30,6 +30,8 @@ export interface Creation {
   readonly reserve: () => void;
   /** What steps have left to do once the calls that they left with the stubs are executed. */
   readonly whenExecuted: (() => void)[];
+  /** Runs the createContainer hooks, in the init's namespaces. */
+  readonly runContainerHooks: () => void;
   /** Where the cgroup is there already, made by systemd and with its limits. */
   readonly scopeCgroup?: Cgroup | undefined;
   /** 'create cgroup' */
@@ -42,6 +44,8 @@ export interface Creation {
   pendingInit?: () => Stub;
   /** 'create namespaces' */
   init?: Stub;
+  /** From the first hook on, a creation that fails ends with the poststop hooks. */
+  hooksHaveRun?: boolean;
   /** 'open rootfs' */
   rootfs?: RootDirectory;
   /** 'console': our descriptor of the PTY's master. */

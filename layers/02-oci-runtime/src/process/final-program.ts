@@ -28,7 +28,7 @@ import {
 import type { LinuxSeccomp, SpecProcess } from '../config/spec.ts';
 
 export interface FinalProgramOptions {
-  process: SpecProcess;
+  process: Pick<SpecProcess, 'args' | 'env'>;
   seccomp: LinuxSeccomp | undefined;
   /** Calls that have to follow the filter; empty when they have been made already. */
   credentials: readonly Operation[];

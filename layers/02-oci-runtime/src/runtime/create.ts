@@ -15,6 +15,8 @@ import {
 } from '@strata/namespaces';
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec } from '../config/spec.ts';
+import { specText } from '../config/validate.ts';
+import { runHooksWarning, type Warn } from '../hooks/hooks.ts';
 import { hasNew, namespacesOf } from '../namespaces/namespaces.ts';
 import { createPlan } from '../plan/create-plan.ts';
 import { cgroupPath } from '../plan/creator-steps.ts';
@@ -23,6 +25,7 @@ import { type Creation, type KeeperOptions, runSteps, settle } from '../plan/ste
 import { credentialOperations } from '../process/credentials.ts';
 import { finalProgram } from '../process/final-program.ts';
 import { installFilterOfAgent } from '../process/seccomp-agent.ts';
+import { runCreateContainerHooks } from './container-hooks.ts';
 import { startKeeping } from './keeping.ts';
 import type { ContainerRecord, StateStore } from './state-store.ts';
 import { identify } from './status.ts';
@@ -59,7 +62,8 @@ export interface Created {
   init?: Stub;
 }
 
-export function createContainer(store: StateStore, options: CreateOptions): Created {
+/** @param warn hears of poststop hooks that fail where the creation has failed */
+export function createContainer(store: StateStore, options: CreateOptions, warn: Warn): Created {
   const { id } = options;
   const { spec, bundle, rootfs } = readBundle(options.bundle, options.spec);
   const creation: Creation = {
@@ -76,6 +80,7 @@ export function createContainer(store: StateStore, options: CreateOptions): Crea
       store.reserve(record);
       reserved = true;
     },
+    runContainerHooks: () => runCreateContainerHooks(creation, record),
   };
   const record = newRecord(creation, options.scope);
   let reserved = false;
@@ -95,6 +100,7 @@ export function createContainer(store: StateStore, options: CreateOptions): Crea
   } catch (error) {
     undo(creation);
     if (reserved) store.remove(id);
+    if (creation.hooksHaveRun) runPoststopHooks(record, warn);
     throw error;
   }
 }
@@ -116,8 +122,29 @@ function newRecord(creation: Creation, scope: ContainerScope | undefined): Conta
     hasOwnPidNamespace: hasNew(spec, 'pid'),
     hasUserNamespace: namespacesOf(spec).has('user'),
     hasTimeNamespace: namespacesOf(spec).has('time'),
-    hasLateHooks: Boolean(spec.hooks?.poststart?.length || spec.hooks?.poststop?.length),
+    ...lateHooks(spec),
   };
+}
+
+/** What the record has to keep of the hooks, where there are any. */
+function lateHooks(spec: Spec): Pick<ContainerRecord, 'hooks' | 'configText'> {
+  const { startContainer, poststart, poststop } = spec.hooks ?? {};
+  if (!startContainer?.length && !poststart?.length && !poststop?.length) return {};
+  return {
+    hooks: {
+      ...(startContainer && { startContainer }),
+      ...(poststart && { poststart }),
+      ...(poststop && { poststop }),
+    },
+    ...(startContainer?.length && { configText: specText(spec) }),
+  };
+}
+
+/** Runs the poststop hooks of a container of which nothing is left but its record. */
+export function runPoststopHooks(record: ContainerRecord, warn: Warn): void {
+  const { id, bundle, ociVersion, annotations, hooks } = record;
+  const state = { id, bundle, status: 'stopped', spec: { ociVersion, annotations } };
+  runHooksWarning(hooks?.poststop, 'poststop', { state, warn });
 }
 
 interface Made {

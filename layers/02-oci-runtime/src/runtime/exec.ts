@@ -46,6 +46,7 @@ import {
   credentials,
   credentialsAtCreate,
   findProgram,
+  findProgramAt,
   limits,
 } from '../plan/process-steps.ts';
 import { keepToCpus, schedulingSteps } from '../plan/scheduling-steps.ts';
@@ -64,6 +65,10 @@ export interface ExecOptions {
   id: string;
   /** The process; its seccomp filter and namespaces are those of the container. */
   process: SpecProcess;
+  /** The program's path, where that is not what args[0] names. */
+  executable?: string;
+  /** The container's config.json; default: as it is in the bundle now. */
+  spec?: Spec;
   stdio?: readonly [number, number, number];
   consoleSocket?: string;
   keeper?: KeeperOptions;
@@ -78,7 +83,7 @@ export interface Executed {
 }
 
 export function execInContainer(record: ContainerRecord, options: ExecOptions): Executed {
-  const { spec: containerSpec } = readBundle(record.bundle);
+  const containerSpec = options.spec ?? readBundle(record.bundle).spec;
   const spec = { ...containerSpec, process: options.process };
   const creation: Creation = {
     id: record.id,
@@ -90,9 +95,10 @@ export function execInContainer(record: ContainerRecord, options: ExecOptions): 
     whenExecuted: [],
     newKeyring: false,
     reserve() {},
+    runContainerHooks() {},
   };
   try {
-    runSteps(execPlan(record, spec), creation);
+    runSteps(execPlan(record, spec, options.executable), creation);
     settle(creation);
     if (creation.consoleMaster !== undefined && options.consoleSocket) {
       sendConsole(options.consoleSocket, creation.consoleMaster);
@@ -108,7 +114,11 @@ export function execInContainer(record: ContainerRecord, options: ExecOptions): 
   }
 }
 
-function execPlan(record: ContainerRecord, spec: Spec & { process: SpecProcess }): Step[] {
+function execPlan(
+  record: ContainerRecord,
+  spec: Spec & { process: SpecProcess },
+  executable: string | undefined,
+): Step[] {
   const { process } = spec;
   return [
     joinContainer(record),
@@ -120,7 +130,7 @@ function execPlan(record: ContainerRecord, spec: Spec & { process: SpecProcess }
     attributes,
     ...(credentialsAtCreate(spec) ? [credentials] : []),
     changeDirectory,
-    findProgram,
+    executable === undefined ? findProgram : findProgramAt(executable),
   ];
 }
 
@@ -128,7 +138,8 @@ function execPlan(record: ContainerRecord, spec: Spec & { process: SpecProcess }
 const ALL_NAMESPACES =
   CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
-function joinContainer(record: ContainerRecord): Step {
+/** Starts a launcher and has it join the container's namespaces. */
+export function joinContainer(record: ContainerRecord): Step {
   return {
     name: 'join namespaces',
     run(creation) {
@@ -168,18 +179,22 @@ function joinContainer(record: ContainerRecord): Step {
 /** Where the joiner finds the pidfd of the container's init. */
 const JOIN_FD = 5;
 
+/**
+ * All in one call: who has joined the user namespace may no longer look at an init that is still a
+ * stub, which cannot be dumped, nor join a namespace that the container has from elsewhere.
+ */
 function joinAll(creation: Creation, record: ContainerRecord): void {
   const { sys } = creation.launcher!;
-  if (record.hasUserNamespace) sys.setns(JOIN_FD, CLONE_NEWUSER);
-  sys.setns(JOIN_FD, ALL_NAMESPACES);
-  if (record.hasTimeNamespace) sys.setns(JOIN_FD, CLONE_NEWTIME);
-  if (record.hasUserNamespace) {
-    sys.setresgid(0);
-    sys.setresuid(0);
-  }
+  const { hasUserNamespace, hasTimeNamespace } = record;
+  const user = hasUserNamespace ? CLONE_NEWUSER : 0;
+  sys.setns(JOIN_FD, ALL_NAMESPACES | user | (hasTimeNamespace ? CLONE_NEWTIME : 0));
+  if (!hasUserNamespace) return;
+  sys.setresgid(0);
+  sys.setresuid(0);
 }
 
-function cloneInside(record: ContainerRecord): Step {
+/** Has the launcher clone the process, which goes into the container's cgroup. */
+export function cloneInside(record: ContainerRecord): Step {
   return {
     name: 'clone into the container',
     run(creation) {

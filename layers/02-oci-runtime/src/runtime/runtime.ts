@@ -13,10 +13,17 @@
  *
  * @see runtime-spec runtime.md
  */
-import { Cgroup, StrataError, type SyscallName, span, startArmedStub } from '@strata/namespaces';
-import { readBundle } from '../config/read-bundle.ts';
-import { runHooks } from '../hooks/hooks.ts';
-import { type Created, type CreateOptions, createContainer } from './create.ts';
+import {
+  Cgroup,
+  printError,
+  StrataError,
+  type SyscallName,
+  span,
+  startArmedStub,
+} from '@strata/namespaces';
+import { poststartIsDecisive, runHooks, runHooksWarning, type Warn } from '../hooks/hooks.ts';
+import { runStartContainerHooks } from './container-hooks.ts';
+import { type Created, type CreateOptions, createContainer, runPoststopHooks } from './create.ts';
 import { type ExecOptions, type Executed, execInContainer } from './exec.ts';
 import { killAndReap, signalContainer } from './signal.ts';
 import { type ContainerRecord, StateStore } from './state-store.ts';
@@ -56,10 +63,16 @@ export interface HeldContainer extends Disposable {
 
 export class Runtime {
   readonly #store: StateStore;
+  readonly #warn: Warn;
 
-  /** @param options.root directory of the containers' state; made (0700) when first needed */
-  constructor(options: { root: string }) {
+  /**
+   * @param options.root directory of the containers' state; made (0700) when first needed
+   * @param options.onWarning hears of what went wrong without consequence, as a poststop hook that
+   *   failed; default: a line on standard error
+   */
+  constructor(options: { root: string; onWarning?: Warn }) {
     this.#store = new StateStore(options.root);
+    this.#warn = options.onWarning ?? ((message) => printError(`warning: ${message}\n`));
   }
 
   /**
@@ -68,7 +81,7 @@ export class Runtime {
    */
   create(options: CreateOptions): RuntimeState & Pick<Created, 'consoleMaster'> {
     return span('oci.create', { 'container.id': options.id }, () => {
-      const { record, consoleMaster } = createContainer(this.#store, options);
+      const { record, consoleMaster } = createContainer(this.#store, options, this.#warn);
       const state = describe(record, 'created');
       return consoleMaster === undefined ? state : { ...state, consoleMaster };
     });
@@ -82,14 +95,10 @@ export class Runtime {
    */
   createHeld(options: CreateOptions): { state: RuntimeState; held: HeldContainer } {
     return span('oci.create', { 'container.id': options.id }, () => {
-      const { record, init, consoleMaster } = createContainer(this.#store, {
-        ...options,
-        hold: true,
-      });
-      const begin = (): void => {
-        init!.start({ syncFd: record.syncFd!, calls: record.finalCalls as SyscallName[] });
-        this.#runLateHooks(record, 'poststart', 'running');
-      };
+      const holding = { ...options, hold: true };
+      const { record, init, consoleMaster } = createContainer(this.#store, holding, this.#warn);
+      const program = { syncFd: record.syncFd!, calls: record.finalCalls as SyscallName[] };
+      const begin = () => this.#begin(record, () => init!.start(program));
       const held: HeldContainer = {
         ...(consoleMaster !== undefined && { consoleMaster }),
         start: () => span('oci.start', { 'container.id': options.id }, begin),
@@ -108,13 +117,36 @@ export class Runtime {
       const record = this.#store.read(id);
       const status = statusOf(record);
       if (status !== 'created') throw wrongStatus(id, 'start', status);
-      startArmedStub({
-        pid: record.init!.pid,
-        syncFd: record.syncFd!,
-        calls: record.finalCalls as SyscallName[],
-      });
-      this.#runLateHooks(record, 'poststart', 'running');
+      const program = { syncFd: record.syncFd!, calls: record.finalCalls as SyscallName[] };
+      this.#begin(record, () => startArmedStub({ pid: record.init!.pid, ...program }));
     });
+  }
+
+  /** Starts the program between its hooks; one that fails ends the container. */
+  #begin(record: ContainerRecord, start: () => void): void {
+    if (!record.hooks) {
+      start();
+      return;
+    }
+    const { id, bundle, init, hooks, ociVersion, annotations } = record;
+    const spec = { ociVersion, annotations };
+    const state = { id, bundle, pid: init!.pid, status: 'running', spec };
+    this.#orRelease(record, () => runStartContainerHooks(record));
+    start();
+    if (poststartIsDecisive(ociVersion)) {
+      this.#orRelease(record, () => runHooks(hooks.poststart, 'poststart', { state }));
+    } else {
+      runHooksWarning(hooks.poststart, 'poststart', { state, warn: this.#warn });
+    }
+  }
+
+  #orRelease(record: ContainerRecord, action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#release(record);
+      throw error;
+    }
   }
 
   /** @throws {StrataError} NOT_FOUND */
@@ -175,7 +207,7 @@ export class Runtime {
     cgroup?.delete();
     if (!isComplete) removeUnfinishedCgroup(record);
     this.#store.remove(record.id);
-    this.#runLateHooks(record, 'poststop', 'stopped');
+    runPoststopHooks(record, this.#warn);
   }
 
   /** Runs another process in a running container. */
@@ -199,13 +231,6 @@ export class Runtime {
         throw error;
       }
     });
-  }
-
-  #runLateHooks(record: ContainerRecord, kind: 'poststart' | 'poststop', status: Status): void {
-    if (!record.hasLateHooks) return;
-    const { spec } = readBundle(record.bundle);
-    const { id, bundle, init } = record;
-    runHooks(spec.hooks?.[kind], kind, { id, bundle, pid: init?.pid ?? 0, status, spec });
   }
 }
 

@@ -18,7 +18,9 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
+
 import { EEXIST, ENOENT, errnoOf, StrataError } from '@strata/namespaces';
+import type { Hooks } from '../config/spec.ts';
 
 export interface ProcessIdentity {
   pid: number;
@@ -57,8 +59,10 @@ export interface ContainerRecord {
   hasOwnPidNamespace: boolean;
   hasUserNamespace: boolean;
   hasTimeNamespace: boolean;
-  /** Whether poststart or poststop hooks are to be read from the bundle. */
-  hasLateHooks: boolean;
+  /** The hooks that are run after `create`: what the bundle says by then does not count. */
+  hooks?: Pick<Hooks, 'startContainer' | 'poststart' | 'poststop'>;
+  /** config.json, where startContainer hooks are to be run as the container's process would be. */
+  configText?: string;
 }
 
 const ID = /^[A-Za-z0-9_.+-]{1,1024}$/;
