@@ -36,8 +36,10 @@ export interface MountOptions {
   recursiveBind: boolean;
   /** Copy what the image has at the place into a new tmpfs. */
   tmpcopyup: boolean;
-  /** Give the mount the id map of the container's user namespace. */
+  /** Give the mount an id map: of the container's user namespace, if no other is said. */
   idmap: boolean;
+  /** And all mounts below it. */
+  recursiveIdmap: boolean;
   /** Parameters of the file system. */
   data: string[];
 }
@@ -84,7 +86,7 @@ const SWITCHES: Readonly<Record<string, Partial<MountOptions>>> = {
   rbind: { bind: true, recursiveBind: true },
   tmpcopyup: { tmpcopyup: true },
   idmap: { idmap: true },
-  ridmap: { idmap: true },
+  ridmap: { idmap: true, recursiveIdmap: true },
 };
 
 const lookUp = <T>(table: Readonly<Record<string, T>>, word: string): T | undefined =>
@@ -102,6 +104,7 @@ export function parseMountOptions(options: readonly string[]): MountOptions {
     recursiveBind: false,
     tmpcopyup: false,
     idmap: false,
+    recursiveIdmap: false,
     data: [],
   };
   for (const option of options) sort(option, result);

@@ -38,6 +38,17 @@ const newUserNamespaceIsMapped: Rule<Spec> = (spec) => {
   return undefined;
 };
 
+/** The option without a map means the map of the user namespace. */
+const idMapsAreKnown: Rule<Spec> = (spec) => {
+  for (const [index, { options, uidMappings }] of (spec.mounts ?? []).entries()) {
+    const option = options?.findIndex((word) => word === 'idmap' || word === 'ridmap') ?? -1;
+    if (option < 0 || uidMappings?.length || namespaceOf(spec, 'user')) continue;
+    const at = ['mounts', index, 'options', option];
+    return problemAt(at, 'needs uidMappings and gidMappings, or a user namespace');
+  }
+  return undefined;
+};
+
 const sysctlsAreNamespaced: Rule<Spec> = (spec) => {
   for (const [key, value] of Object.entries(spec.linux?.sysctl ?? {})) {
     const reason = suspicionOfSysctl(key, value) ?? refusalOfSysctl(spec, key);
@@ -72,6 +83,7 @@ export const RULES: readonly Rule<Spec>[] = [
   needsNamespace('user', 'linux', 'uidMappings'),
   needsNamespace('user', 'linux', 'gidMappings'),
   newUserNamespaceIsMapped,
+  idMapsAreKnown,
   needsNamespace('time', 'linux', 'timeOffsets'),
   needsNamespace('network', 'linux', 'netDevices'),
   needsNamespace('mount', 'linux', 'maskedPaths'),

@@ -47,9 +47,21 @@ const hostName: Check = (value) => {
 };
 
 const bothMappings: Rule<Mount> = ({ uidMappings, gidMappings }) => {
-  if (uidMappings && !gidMappings) return problemAt(['gidMappings'], 'is required by uidMappings');
-  if (gidMappings && !uidMappings) return problemAt(['uidMappings'], 'is required by gidMappings');
+  const [uids, gids] = [uidMappings ?? [], gidMappings ?? []];
+  if (uids.length > 0 && gids.length === 0)
+    return problemAt(['gidMappings'], 'is required by uidMappings');
+  if (gids.length > 0 && uids.length === 0)
+    return problemAt(['uidMappings'], 'is required by gidMappings');
   return undefined;
+};
+
+/** As runc has it: other file systems belong to the container's user namespace already. */
+const idMapsAreOfBinds: Rule<Mount> = ({ type, options, uidMappings }) => {
+  const isBind = type === 'bind' || options?.includes('bind') || options?.includes('rbind');
+  if (isBind) return undefined;
+  if (uidMappings?.length) return problemAt(['uidMappings'], 'needs a bind mount');
+  const option = options?.findIndex((word) => word === 'idmap' || word === 'ridmap') ?? -1;
+  return option < 0 ? undefined : problemAt(['options', option], 'needs a bind mount');
 };
 
 const bindHasSource: Rule<Mount> = ({ type, source, options }) => {
@@ -68,6 +80,7 @@ const mount: Check = object<Mount>(
   },
   ['destination'],
   bothMappings,
+  idMapsAreOfBinds,
   bindHasSource,
 );
 

@@ -15,6 +15,7 @@
  */
 import type { Spec } from '../config/spec.ts';
 import { hasNew, joined } from '../namespaces/namespaces.ts';
+import { isIdMapped } from '../rootfs/id-mapped-binds.ts';
 import * as creator from './creator-steps.ts';
 import * as init from './init-steps.ts';
 import * as process from './process-steps.ts';
@@ -24,6 +25,7 @@ import type { Step } from './step.ts';
 /** The steps from nothing to an init that only needs its final program. */
 export function createPlan(spec: Spec): Step[] {
   return [
+    ...(spec.linux?.mountLabel ? [creator.checkMountLabel] : []),
     ...makeNamespacesAndCgroup(spec),
     ...(spec.process?.oomScoreAdj === undefined ? [] : [creator.setOomScore]),
     ...initSteps(spec),
@@ -37,24 +39,29 @@ export function createPlan(spec: Spec): Step[] {
  * could not open its cgroup's files, so there they are opened before it is cloned.
  */
 function makeNamespacesAndCgroup(spec: Spec): Step[] {
+  const idMaps = spec.mounts?.some(isIdMapped);
   if (hasNew(spec, 'user') || joined(spec).some(({ type }) => type === 'user')) {
     return [
       creator.reserveName,
       creator.createCgroup,
       creator.startLauncher,
+      ...(idMaps ? [creator.idMapMounts] : []),
       creator.openCgroup,
       creator.beginNamespaces,
       creator.createNamespaces,
+      ...(idMaps ? [creator.releaseIdMapped] : []),
       ...(hasNew(spec, 'user') ? [creator.mapIds] : []),
       creator.attachToCgroup,
     ];
   }
   return [
     creator.startLauncher,
+    ...(idMaps ? [creator.idMapMounts] : []),
     creator.beginNamespaces,
     creator.reserveName,
     creator.createCgroup,
     creator.createNamespaces,
+    ...(idMaps ? [creator.releaseIdMapped] : []),
     creator.attachToCgroup,
   ];
 }
@@ -68,6 +75,7 @@ function initSteps(spec: Spec): Step[] {
     ...(hasNew(spec, 'cgroup') ? [init.enterCgroupNamespace] : []),
     ...(hasNew(spec, 'time') ? [init.enterTime] : []),
     init.isolate,
+    ...init.beforeRootfs(spec),
     init.enterRootfs,
     ...(spec.mounts ?? []).map((mount, index) => init.mountEntry(mount, index)),
     init.devices,

@@ -5,6 +5,7 @@ import {
   CLONE_NEWPID,
   CLONE_PARENT,
   errnoOf,
+  requireSecurityModule,
   SIGKILL,
   StrataError,
   Stub,
@@ -13,6 +14,7 @@ import {
 import type { Spec } from '../config/spec.ts';
 import { runHooks } from '../hooks/hooks.ts';
 import { cloneFlags, join, joined, writeIdMaps } from '../namespaces/namespaces.ts';
+import { openIdMappedBinds } from '../rootfs/id-mapped-binds.ts';
 import { enterCgroup, openTaskFiles } from './enter-cgroup.ts';
 import type { Creation, Step } from './step.ts';
 
@@ -70,6 +72,37 @@ export const startLauncher: Step = {
     const pid = joined(spec).find(({ type }) => type === 'pid');
     // Joining a PID namespace concerns the children that are made afterwards.
     if (pid) join(sys, pid);
+  },
+};
+
+/** Without SELinux files would have no label, and be open to whom it was to keep out. */
+export const checkMountLabel: Step = {
+  name: 'check mount label',
+  run() {
+    try {
+      requireSecurityModule('selinux');
+    } catch (cause) {
+      if (!(cause instanceof StrataError)) throw cause;
+      const field = 'linux.mountLabel';
+      const { code, hint } = cause;
+      throw new StrataError(code, `${field}: ${cause.message}`, { field, hint, cause });
+    }
+  },
+};
+
+export const idMapMounts: Step = {
+  name: 'id-map mounts',
+  run(creation) {
+    const { launcher, spec, bundle } = creation;
+    creation.idMappedBinds = openIdMappedBinds(launcher!.sys, spec, bundle);
+  },
+};
+
+/** The init has its copies; in a keeper they would keep the mounts, and what is mounted, for ever. */
+export const releaseIdMapped: Step = {
+  name: 'release id-mapped mounts',
+  run({ launcher, idMappedBinds }) {
+    for (const fd of idMappedBinds!.values()) launcher!.sys.close(fd);
   },
 };
 

@@ -1,19 +1,22 @@
 /** Steps that the container's init does, as a stub, from its first call to the pivot. */
 import {
   CLONE_NEWCGROUP,
+  type Descriptor,
   ENOSYS,
   KEYCTL_JOIN_SESSION_KEYRING,
-  pivotInto,
 } from '@strata/namespaces';
-import type { Mount } from '../config/spec.ts';
+import type { Mount, Spec } from '../config/spec.ts';
 import { enterTimeNamespace, join, type NamespaceType } from '../namespaces/namespaces.ts';
 import { writeSysctls } from '../process/sysctl.ts';
+import { isBind, openBind } from '../rootfs/bind.ts';
 import { openConsole } from '../rootfs/console.ts';
 import { makeDevices } from '../rootfs/devices.ts';
 import {
+  hostHears,
   isolateMounts,
   makeRootReadonly,
   openRootfs,
+  pivotToRootfs,
   propagateRoot,
 } from '../rootfs/enter-root.ts';
 import { makePathsReadonly, maskPaths } from '../rootfs/hidden-paths.ts';
@@ -80,22 +83,44 @@ export const isolate: Step = {
   },
 };
 
+/** Before the mount that the rootfs is on is cut off from the host: volumes may be on the same one. */
+const openShared: Step = {
+  name: 'open shared volumes',
+  run(creation) {
+    const { init, spec, bundle, idMappedBinds } = creation;
+    const binds = new Map<number, Descriptor>();
+    spec.mounts?.forEach((mount, index) => {
+      if (!isBind(mount) || idMappedBinds?.has(index)) return;
+      binds.set(index, openBind(init!.sys, mount, bundle));
+    });
+    creation.sharedBinds = binds;
+  },
+};
+
+/** What has to be done before there is a rootfs, where the host hears of mounts. */
+export const beforeRootfs = ({ linux }: Spec): Step[] =>
+  hostHears(linux?.rootfsPropagation) ? [openShared] : [];
+
 export const enterRootfs: Step = {
   name: 'open rootfs',
   run(creation) {
-    creation.rootfs = openRootfs(creation.init!.sys, creation.rootfsPath);
+    const { init, rootfsPath, spec } = creation;
+    creation.rootfs = openRootfs(init!, rootfsPath, spec.linux?.rootfsPropagation);
   },
 };
 
 export function mountEntry(mount: Mount, index: number): Step {
   return {
     name: `mount ${mount.destination}`,
-    run({ init, rootfs, bundle, cgroup }) {
+    run({ init, rootfs, bundle, cgroup, spec, idMappedBinds, sharedBinds }) {
       const context = {
         sys: init!.sys,
         rootfs: rootfs!,
         bundle,
         cgroupPaths: cgroup?.paths ?? {},
+        tree: idMappedBinds?.get(index) ?? sharedBinds?.get(index),
+        hostHears: hostHears(spec.linux?.rootfsPropagation),
+        label: spec.linux?.mountLabel,
       };
       performMount(context, mount, `mounts[${index}]`);
     },
@@ -167,8 +192,8 @@ export const readonlyRoot: Step = {
 
 export const pivot: Step = {
   name: 'pivot root',
-  run({ init, rootfs }) {
-    pivotInto(init!.sys, rootfs!.fd);
+  run({ init, rootfs, spec }) {
+    pivotToRootfs(init!.sys, rootfs!, spec.linux?.rootfsPropagation);
   },
 };
 

@@ -40,6 +40,10 @@ export interface Creation {
   launcher?: Stub;
   /** 'open cgroup': `tasks` files of cgroup v1, in the launcher and its clone. */
   taskFds?: readonly Descriptor[];
+  /** 'id-map mounts': detached mounts by their index in the spec, in the launcher and its clone. */
+  idMappedBinds?: ReadonlyMap<number, Descriptor>;
+  /** 'open shared volumes': as before, of all others that are bind mounts, in the init. */
+  sharedBinds?: ReadonlyMap<number, Descriptor>;
   /** 'begin namespaces': waits for the clone that is under way. */
   pendingInit?: () => Stub;
   /** 'create namespaces' */

@@ -1,13 +1,14 @@
 /**
  * From the host's mount tree to the container's own.
  *
- *   1. the new mount namespace stops telling the host about its mounts (rslave)
+ *   1. the new mount namespace stops telling the host about its mounts (rslave), unless it is to share
  *   2. the rootfs becomes a mount of its own, held by descriptor
  *   3. everything is mounted below that descriptor (mounts.ts, devices.ts, ...)
  *   4. pivotInto of layer 01: the old root is stacked over the new one, then detached
  *
  * @see pivot_root(2), section 'pivot_root(".", ".")'
  */
+import { readFileSync } from 'node:fs';
 import {
   AT_EMPTY_PATH,
   AT_RECURSIVE,
@@ -19,28 +20,74 @@ import {
   O_PATH,
   OPEN_TREE_CLONE,
   PROPAGATION_WORDS,
+  parseMountinfo,
+  pivotInto,
   RootDirectory,
+  StrataError,
   type Syscalls,
 } from '@strata/namespaces';
 
 /**
- * Stops mount events from reaching the host. `rootfsPropagation` is applied to the container's root
- * later: what the host sees must never depend on it, unless it asks for shared mounts.
+ * Whether the init's mounts stay peers of the host's: what is mounted below one of them is then seen
+ * by both. That is what shared volumes need, and asked for by rootfsPropagation.
  */
-export function isolateMounts(sys: Syscalls, rootfsPropagation: string | undefined): void {
-  const wanted = PROPAGATION_WORDS[rootfsPropagation ?? 'rslave'] ?? MS_SLAVE | MS_REC;
-  const isPrivate = (wanted & MS_PRIVATE) !== 0;
+export const hostHears = (rootfsPropagation: string | undefined): boolean =>
+  rootfsPropagation === 'shared' || rootfsPropagation === 'rshared';
+
+/** Stops mount events from reaching the host, and with `private` also those that come from there. */
+export function isolateMounts(sys: Syscalls, rootfsPropagation = ''): void {
+  if (hostHears(rootfsPropagation)) return;
+  const isPrivate = /private|unbindable/.test(rootfsPropagation);
   sys.mount({ target: '/', flags: (isPrivate ? MS_PRIVATE : MS_SLAVE) | MS_REC });
 }
 
-/** Makes the directory a mount of its own and returns it as the root of what follows. */
-export function openRootfs(sys: Syscalls, path: string): RootDirectory {
+/**
+ * Makes the directory a mount of its own and returns it as the root of what follows. Where mounts are
+ * the host's peers, this one and all that it is made of are cut off first.
+ *
+ * @param init whose mounts these are
+ */
+export function openRootfs(
+  init: { sys: Syscalls; pid: number },
+  path: string,
+  rootfsPropagation = '',
+): RootDirectory {
+  const { sys } = init;
   const place = sys.openat2Later(path, { flags: O_PATH | O_DIRECTORY });
+  if (hostHears(rootfsPropagation)) cutOffMountOf(init, sys.settle(place));
   const tree = sys.openTreeLater(place, '', OPEN_TREE_CLONE | AT_EMPTY_PATH | AT_RECURSIVE);
-  // pivot_root(2) refuses a root that propagates; the parent has been made slave already.
-  sys.mountSetattr(tree, { propagation: MS_PRIVATE });
+  if (hostHears(rootfsPropagation)) {
+    sys.mountSetattr(tree, { propagation: MS_SLAVE }, AT_RECURSIVE);
+  }
+  // pivot_root(2) refuses a root that propagates; what may hear the host is its slave already.
+  if (!/slave/.test(rootfsPropagation)) sys.mountSetattr(tree, { propagation: MS_PRIVATE });
   sys.moveMount(tree, place);
   return new RootDirectory(sys, tree);
+}
+
+/** What is mounted on a mount reaches its peers: the container's root must not reach the host. */
+function cutOffMountOf(init: { sys: Syscalls; pid: number }, place: number): void {
+  const { sys, pid } = init;
+  const { mountId } = sys.statx(place, '', AT_EMPTY_PATH);
+  const mounts = parseMountinfo(readFileSync(`/proc/${pid}/mountinfo`, 'utf8'));
+  const mount = mounts.find(({ id }) => id === mountId);
+  const root = mount && sys.openat2(mount.mountPoint, { flags: O_PATH });
+  if (root === undefined || sys.statx(root, '', AT_EMPTY_PATH).mountId !== mountId) {
+    const field = 'linux.rootfsPropagation';
+    const message = `${field}: cannot find the root of the mount that the rootfs is on`;
+    throw new StrataError('PROPAGATION', message, { field, path: mount?.mountPoint });
+  }
+  sys.mountSetattr(root, { propagation: MS_PRIVATE });
+  sys.close(root);
+}
+
+/** Swaps the roots; unmounting the old one, which may have peers on the host, is not for them. */
+export function pivotToRootfs(
+  sys: Syscalls,
+  rootfs: RootDirectory,
+  rootfsPropagation: string | undefined,
+): void {
+  pivotInto(sys, rootfs.fd, { hasPeers: hostHears(rootfsPropagation) });
 }
 
 /** Applies the spec's root.readonly to the root mount itself, not to mounts below it. */

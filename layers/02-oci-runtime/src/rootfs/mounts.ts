@@ -14,6 +14,9 @@ import {
   type Descriptor,
   detectCgroups,
   lowerParameters,
+  MOUNT_ATTR_RDONLY,
+  type MountOptions,
+  MS_SLAVE,
   newFileSystem,
   O_DIRECTORY,
   O_NOFOLLOW,
@@ -27,8 +30,8 @@ import {
   setPropagation,
 } from '@strata/namespaces';
 import type { Mount } from '../config/spec.ts';
-
-type MountOptions = ReturnType<typeof parseMountOptions>;
+import { bindSource, isBind, openBind } from './bind.ts';
+import { takeFromImage, takesFromImage } from './tmpfs-mount.ts';
 
 export interface MountContext {
   sys: Syscalls;
@@ -37,34 +40,48 @@ export interface MountContext {
   bundle: string;
   /** The container's cgroup, by v1 hierarchy name (or '' for v2): path within the hierarchy. */
   cgroupPaths: Readonly<Record<string, string>>;
+  /** The bind's source, where it had to be opened before: a descriptor of a detached mount. */
+  tree?: Descriptor | undefined;
+  /** Whether mounts that are not told otherwise would be the host's too. */
+  hostHears: boolean;
+  /** The SELinux context of new file systems. */
+  label?: string | undefined;
 }
 
 /** Carries out one entry of `mounts`; `field` names it in errors. */
 export function performMount(context: MountContext, mount: Mount, field: string): void {
   const options = parseMountOptions(mount.options ?? []);
-  refuseUnsupported(mount, options, field);
   if (mount.type === 'cgroup') {
     mountCgroups(context, mount, options);
-  } else if (options.bind || mount.type === 'bind') {
+  } else if (isBind(mount)) {
     bind(context, mount, options);
+  } else if (mount.type === 'tmpfs' && takesFromImage(options)) {
+    mountTmpfs(context, { mount, options, field });
   } else {
-    const fd = newMount(context.sys, mount, options);
+    const fd = newMount(context, mount, options);
     place(context, fd, { destination: mount.destination, isDirectory: true, options });
   }
 }
 
-function refuseUnsupported(mount: Mount, options: MountOptions, field: string): void {
-  if (mount.uidMappings || mount.gidMappings || options.idmap) {
-    throw new StrataError('ENOTSUP', `${field}: id-mapped mounts are not supported yet`, { field });
-  }
-  if (options.tmpcopyup) {
-    throw new StrataError('ENOTSUP', `${field}: option tmpcopyup is not supported yet`, { field });
-  }
+/** A tmpfs that is filled before it is mounted, and only then made read-only. */
+function mountTmpfs(
+  context: MountContext,
+  tmpfs: { mount: Mount; options: MountOptions; field: string },
+): void {
+  const { mount, options } = tmpfs;
+  const { sys, rootfs } = context;
+  const writable = { ...options, attrSet: options.attrSet & ~MOUNT_ATTR_RDONLY };
+  const fd = newMount(context, mount, writable);
+  takeFromImage(sys, rootfs, { ...tmpfs, fd });
+  if (options.attrSet !== writable.attrSet) sys.mountSetattr(fd, { set: MOUNT_ATTR_RDONLY });
+  place(context, fd, { destination: mount.destination, isDirectory: true, options });
 }
 
-function newMount(sys: Syscalls, mount: Mount, options: MountOptions): Descriptor {
+function newMount(context: MountContext, mount: Mount, options: MountOptions): Descriptor {
   const { type = 'none', source } = mount;
+  const { sys, label } = context;
   const parameters = options.data.flatMap((option) => parametersOf(type, option));
+  if (label && !UNLABELLED.has(type)) parameters.push(['context', label]);
   try {
     return newFileSystem(sys, { type, source, parameters, attributes: options.attrSet });
   } catch (error) {
@@ -73,6 +90,9 @@ function newMount(sys: Syscalls, mount: Mount, options: MountOptions): Descripto
     throw new StrataError(error.code, error.message, { path: mount.destination });
   }
 }
+
+/** They label their files themselves. */
+const UNLABELLED: ReadonlySet<string> = new Set(['proc', 'sysfs', 'cgroup', 'cgroup2']);
 
 /** `key=value` as fsconfig parameters; overlay's list of lower directories becomes one each. */
 function parametersOf(type: string, option: string): Parameter[] {
@@ -83,15 +103,15 @@ function parametersOf(type: string, option: string): Parameter[] {
 }
 
 function bind(context: MountContext, mount: Mount, options: MountOptions): void {
-  const { sys, bundle } = context;
-  const source = mount.source ?? '';
-  const path = source.startsWith('/') ? source : `${bundle}/${source}`;
-  const recursive = options.recursiveBind ? AT_RECURSIVE : 0;
-  const fd = sys.openTreeLater(AT_FDCWD, path, OPEN_TREE_CLONE | recursive);
+  const { sys, bundle, hostHears } = context;
+  const fd = context.tree ?? openBind(sys, mount, bundle);
+  if (hostHears && options.propagation.length === 0) {
+    sys.mountSetattr(fd, { propagation: MS_SLAVE }, AT_RECURSIVE);
+  }
   if (options.attrSet !== 0 || options.attrClear !== 0) {
     sys.mountSetattr(fd, { set: options.attrSet, clear: options.attrClear });
   }
-  const isDirectory = isHostDirectory(path);
+  const isDirectory = isHostDirectory(bindSource(mount, bundle));
   place(context, fd, { destination: mount.destination, isDirectory, options });
 }
 
@@ -117,11 +137,11 @@ function place(
   const { sys, rootfs } = context;
   const { destination, isDirectory, options } = where;
   const target = isDirectory ? rootfs.makeDirectory(destination) : rootfs.makeFile(destination);
-  sys.moveMount(fd, target);
   if (options.recursiveSet !== 0 || options.recursiveClear !== 0) {
     const attributes = { set: options.recursiveSet, clear: options.recursiveClear };
     sys.mountSetattr(fd, attributes, AT_RECURSIVE);
   }
+  sys.moveMount(fd, target);
   for (const propagation of options.propagation) setPropagation(sys, fd, propagation);
 }
 
@@ -139,13 +159,13 @@ function mountCgroups(context: MountContext, mount: Mount, options: MountOptions
     const path = Object.values(cgroupPaths)[0];
     const fd = path
       ? bindCgroup(sys, path, options)
-      : newMount(sys, { ...mount, type: 'cgroup2', source: 'cgroup' }, options);
+      : newMount(context, { ...mount, type: 'cgroup2', source: 'cgroup' }, options);
     place(context, fd, { destination, isDirectory: true, options });
     return;
   }
   const inner = { ...options, data: [], propagation: [] };
   const tmpfs = { destination, type: 'tmpfs', source: 'tmpfs' };
-  const base = newMount(sys, tmpfs, { ...inner, attrSet: 0, data: ['mode=755'] });
+  const base = newMount(context, tmpfs, { ...inner, attrSet: 0, data: ['mode=755'] });
   place(context, base, { destination, isDirectory: true, options: inner });
   const { hierarchies, unified } = layout;
   for (const { key, mountPoint } of unified ? [...hierarchies, unified] : hierarchies) {
