@@ -2,10 +2,10 @@
  * Bundles the programs: `node scripts/bundle.ts [LAYER ...]`, all layers without an argument.
  *
  *   layers/NN-x/src/main.ts ──esbuild──> layers/NN-x/dist/
- *     strata-x.cjs      loads the next one
+ *     strata-x.cjs      loads the others
  *     main-HASH.cjs     what every command needs
- *     main-HASH.code    V8's code for all functions of it: compiling them takes a third of a run
- *     chunk-HASH.cjs    what `import()` loads, only when it is needed; V8's code is in dist/cache
+ *     chunk-HASH.cjs    what `import()` loads, only when it is needed
+ *     *.code            V8's code for all functions of a file: compiling them takes a third of a run
  *     launch.sh         tells the launcher (bin/strata-x) which flags Node gets, and when a source is
  *                       newer than all this
  *
@@ -31,6 +31,7 @@ import {
 import { isBuiltin } from 'node:module';
 import { basename, join, relative, resolve } from 'node:path';
 import { build, type Plugin, transform } from 'esbuild';
+import { joinEagerParts } from './join-eager-parts.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 /** Programs that run during a build may still load parts of the build before it. */
@@ -63,16 +64,11 @@ export async function bundleLayer(layer: string): Promise<void> {
   });
   mkdirSync(dist, { recursive: true });
   const { name, nodeFlags } = readProgram(layer);
-  let boot = '';
-  for (const { path, text } of outputFiles) {
-    const code = await commonJs(text);
-    if (basename(path) === 'main.cjs') {
-      boot = writeMain(dist, await withoutComments(code), {
-        nodeFlags,
-        hasChunks: outputFiles.length > 1,
-      });
-    } else replaceFile(path, code);
-  }
+  const split = new Map(outputFiles.map(({ path, text }) => [basename(path, '.cjs'), text]));
+  const { parts, joined } = await joinEagerParts(split, { metafile, target: TARGET });
+  const codes = new Map<string, string>();
+  for (const [part, text] of parts) codes.set(part, await withoutComments(await commonJs(text)));
+  const main = writeParts(dist, codes, nodeFlags);
   removeOldParts(dist, began);
 
   const sources = Object.keys(metafile.inputs)
@@ -80,58 +76,86 @@ export async function bundleLayer(layer: string): Promise<void> {
     .map((path) => relative(dist, resolve(ROOT, path)));
   replaceFile(join(dist, 'launch.sh'), launchScript(sources, nodeFlags));
   const program = join(dist, `${name}.cjs`);
-  replaceFile(program, boot);
+  replaceFile(program, bootText(main, joined));
   // A source edited while esbuild ran counts as newer than the bundle.
   utimesSync(program, began, began);
 }
 
 /**
- * Writes main and V8's code for it; returns the text of the file that loads them.
+ * Writes the parts and V8's code for them; returns the name of main's file. A file is an expression, a
+ * function as Node wraps CommonJS.
  *
- * V8 checks of a source its length only, so the two go together by their name.
+ * V8 checks of a source its length only, so it and its code go together by their name.
+ *
+ * @param nodeFlags V8's code is for a V8 with the same flags, and is refused by one with others
  */
-function writeMain(dist: string, code: string, { nodeFlags, hasChunks }: Loading): string {
+function writeParts(
+  dist: string,
+  parts: ReadonlyMap<string, string>,
+  nodeFlags: readonly string[],
+): string {
   const hash = createHash('sha256')
-    .update(`${nodeFlags.join(' ')}\n${code}`)
+    .update(`${nodeFlags.join(' ')}\n${parts.get('main')}`)
     .digest('hex');
-  const name = `main-${hash.slice(0, 8)}`;
-  replaceFile(join(dist, `${name}.cjs`), code);
-  compileAll(join(dist, name), nodeFlags);
-  const cache = "require('node:module').enableCompileCache(__dirname + '/cache');\n";
-  return `'use strict';
+  const main = `main-${hash.slice(0, 8)}`;
+  const paths = [...parts].map(([name, code]) => {
+    const path = join(dist, name === 'main' ? main : name);
+    const wrapped = `(function(exports,require,module,__filename,__dirname){${code}})`;
+    replaceFile(`${path}.cjs`, wrapped);
+    return path;
+  });
+  compileAll(paths, nodeFlags);
+  return main;
+}
+
+/**
+ * The program: a loader of parts. Node's own would compile them anew each time; its compile cache is
+ * written when a process ends in its own time, which ours do not wait for.
+ *
+ * @param joined the parts that are in main; it lends what others want of them
+ */
+const bootText = (main: string, joined: ReadonlySet<string>): string => `'use strict';
 const { readFileSync } = require('node:fs');
-${hasChunks ? cache : ''}const filename = __dirname + '/${name}.cjs';
-let cachedData;
-try { cachedData = readFileSync(__dirname + '/${name}.code'); } catch {}
-const source = \`${WRAPPER[0]}\${readFileSync(filename, 'utf8')}${WRAPPER[1]}\`;
-const script = new (require('node:vm').Script)(source, { filename, cachedData });
-script.runInThisContext()(exports, require, module, filename, __dirname);
+const { Script } = require('node:vm');
+const modules = Object.create(null);
+const joined = new Set(${JSON.stringify([...joined])});
+function load(name) {
+  const loaded = modules[name];
+  if (loaded) return loaded.exports;
+  const module = modules[name] = { exports: {} };
+  if (name !== 'main' && joined.has(name)) {
+    module.exports = modules.main.exports.lend[name]();
+    return module.exports;
+  }
+  const path = __dirname + '/' + (name === 'main' ? '${main}' : name);
+  const filename = path + '.cjs';
+  let cachedData;
+  try { cachedData = readFileSync(path + '.code'); } catch {}
+  const script = new Script(readFileSync(filename, 'utf8'), { filename, cachedData });
+  script.runInThisContext()(module.exports, requirePart, module, filename, __dirname);
+  return module.exports;
+}
+function requirePart(name) {
+  return name.startsWith('./') ? load(name.slice(2, -4)) : require(name);
+}
+load('main');
 `;
-}
-
-/** As Node wraps CommonJS. */
-const WRAPPER = ['(function (exports, require, module, __filename, __dirname) {', '})'] as const;
-
-interface Loading {
-  /** V8's code is for a V8 with the same flags, and is refused by one with others. */
-  nodeFlags: readonly string[];
-  hasChunks: boolean;
-}
 
 /** Writes PATH.code: V8's code for PATH.cjs with every function in it, not only those run at once. */
-function compileAll(path: string, nodeFlags: readonly string[]): void {
+function compileAll(paths: readonly string[], nodeFlags: readonly string[]): void {
   const script = `
     const { readFileSync, writeFileSync, renameSync } = require('node:fs');
     const v8 = require('node:v8');
-    const [path, before, after] = process.argv.slice(1);
-    v8.setFlagsFromString('--no-lazy');
-    const source = before + readFileSync(path + '.cjs', 'utf8') + after;
-    const script = new (require('node:vm').Script)(source, { filename: path + '.cjs' });
-    // A flag of compilation only: the program runs without it.
-    v8.setFlagsFromString('--lazy');
-    writeFileSync(path + '.code.new', script.createCachedData());
-    renameSync(path + '.code.new', path + '.code');`;
-  execFileSync(process.execPath, [...nodeFlags, '-e', script, path, ...WRAPPER]);
+    for (const path of process.argv.slice(1)) {
+      v8.setFlagsFromString('--no-lazy');
+      const filename = path + '.cjs';
+      const script = new (require('node:vm').Script)(readFileSync(filename, 'utf8'), { filename });
+      // A flag of compilation only: the program runs without it.
+      v8.setFlagsFromString('--lazy');
+      writeFileSync(path + '.code.new', script.createCachedData());
+      renameSync(path + '.code.new', path + '.code');
+    }`;
+  execFileSync(process.execPath, [...nodeFlags, '-e', script, ...paths]);
 }
 
 /** Turns a split ES module into CommonJS; `import()` becomes a deferred `require`. */

@@ -59,55 +59,63 @@ const words =
     return `{${shown.join(', ')}}`;
   };
 
-const CLONE = family('CLONE_');
-const AT = family('AT_', 'OPEN_TREE_').filter(
-  ([name]) => name !== 'AT_FDCWD' && name !== 'OPEN_TREE_CLOEXEC',
-);
-const OPEN = family('O_').filter(([, value]) => value > 0);
-const MOUNT_ATTR = family('MOUNT_ATTR_').filter(([name]) => name !== 'MOUNT_ATTR_ATIME');
+type Namers = Partial<Record<SyscallName, Readonly<Record<number, Namer>>>>;
 
-const NAMERS: Partial<Record<SyscallName, Readonly<Record<number, Namer>>>> = {
-  clone3: {
-    0: words({
-      flags: CLONE,
-      pidfd: undefined,
-      child_tid: undefined,
-      parent_tid: undefined,
-      exit_signal: undefined,
-    }),
-  },
-  mkdirat: { 2: octal },
-  mknodat: { 2: octal },
-  fchmod: { 1: octal },
-  umask: { 0: octal },
-  unshare: { 0: bits(CLONE) },
-  setns: { 1: bits(CLONE) },
-  mount: { 3: bits(family('MS_')) },
-  umount2: { 1: bits(family('MNT_')) },
-  openat2: { 2: words({ flags: OPEN, mode: 'octal', resolve: family('RESOLVE_') }) },
-  open_tree: { 2: bits(AT) },
-  move_mount: { 4: bits(family('MOVE_MOUNT_')) },
-  mount_setattr: {
-    2: bits(AT),
-    3: words({
-      attr_set: MOUNT_ATTR,
-      attr_clr: MOUNT_ATTR,
-      propagation: family('MS_'),
-      userns_fd: undefined,
-    }),
-  },
-  fsmount: { 1: bits(family('FSMOUNT_')), 2: bits(MOUNT_ATTR) },
-  prctl: {
-    0: oneOf(
-      family('PR_SET_', 'PR_CAPBSET', 'PR_GET_', 'PR_CAP_AMBIENT').filter(
-        ([name]) => !name.startsWith('PR_CAP_AMBIENT_'),
+/** Made at first use: nothing of it is for a program that only runs. */
+function makeNamers(): Namers {
+  const CLONE = family('CLONE_');
+  const AT = family('AT_', 'OPEN_TREE_').filter(
+    ([name]) => name !== 'AT_FDCWD' && name !== 'OPEN_TREE_CLOEXEC',
+  );
+  const OPEN = family('O_').filter(([, value]) => value > 0);
+  const MOUNT_ATTR = family('MOUNT_ATTR_').filter(([name]) => name !== 'MOUNT_ATTR_ATIME');
+
+  return {
+    clone3: {
+      0: words({
+        flags: CLONE,
+        pidfd: undefined,
+        child_tid: undefined,
+        parent_tid: undefined,
+        exit_signal: undefined,
+      }),
+    },
+    mkdirat: { 2: octal },
+    mknodat: { 2: octal },
+    fchmod: { 1: octal },
+    umask: { 0: octal },
+    unshare: { 0: bits(CLONE) },
+    setns: { 1: bits(CLONE) },
+    mount: { 3: bits(family('MS_')) },
+    umount2: { 1: bits(family('MNT_')) },
+    openat2: { 2: words({ flags: OPEN, mode: 'octal', resolve: family('RESOLVE_') }) },
+    open_tree: { 2: bits(AT) },
+    move_mount: { 4: bits(family('MOVE_MOUNT_')) },
+    mount_setattr: {
+      2: bits(AT),
+      3: words({
+        attr_set: MOUNT_ATTR,
+        attr_clr: MOUNT_ATTR,
+        propagation: family('MS_'),
+        userns_fd: undefined,
+      }),
+    },
+    fsmount: { 1: bits(family('FSMOUNT_')), 2: bits(MOUNT_ATTR) },
+    prctl: {
+      0: oneOf(
+        family('PR_SET_', 'PR_CAPBSET', 'PR_GET_', 'PR_CAP_AMBIENT').filter(
+          ([name]) => !name.startsWith('PR_CAP_AMBIENT_'),
+        ),
       ),
-    ),
-  },
-  seccomp: { 0: oneOf(family('SECCOMP_SET_MODE_')), 1: bits(family('SECCOMP_FILTER_FLAG_')) },
-};
+    },
+    seccomp: { 0: oneOf(family('SECCOMP_SET_MODE_')), 1: bits(family('SECCOMP_FILTER_FLAG_')) },
+  };
+}
+
+let namers: Namers | undefined;
 
 /** What an argument is called in the headers; undefined where it is a plain value. */
 export function argumentName(name: SyscallName, index: number, arg: Arg): string | undefined {
-  return NAMERS[name]?.[index]?.(arg);
+  namers ??= makeNamers();
+  return namers[name]?.[index]?.(arg);
 }
