@@ -32,6 +32,8 @@ export const IFA_F_NODAD = 0x02;
 /** Another host has the address (IPv6). */
 export const IFA_F_DADFAILED = 0x08;
 export const IFA_F_TENTATIVE = 0x40;
+/** It was given for good, and does not expire. */
+export const IFA_F_PERMANENT = 0x80;
 
 export interface LinkAddress {
   /** The link's index. */

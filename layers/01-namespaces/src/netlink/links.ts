@@ -129,7 +129,10 @@ export function createLink(link: NewLink): NetlinkRequest {
   );
 }
 
-/** Changes a link. A link that moves to another namespace loses its addresses and goes down. */
+/**
+ * Changes a link. A link that moves to another namespace loses its addresses and goes down.
+ * @param settings.name may end in `%d`, for which the kernel puts the first number that is free
+ */
 export function changeLink(
   link: LinkReference,
   settings: LinkSettings & { name?: string },
@@ -141,7 +144,9 @@ export function changeLink(
     }
     writer.string(IFLA_IFNAME, checkLinkName(link));
   } else if (settings.name !== undefined) {
-    writer.string(IFLA_IFNAME, checkLinkName(settings.name));
+    // A number takes up as much room as what it stands for, or more.
+    checkLinkName(settings.name.replace(/%d$/, '00'));
+    writer.string(IFLA_IFNAME, settings.name);
   }
   writeSettings(writer, settings);
   return request(RTM_NEWLINK, `change link ${link}`, writer);

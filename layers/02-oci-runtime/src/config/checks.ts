@@ -120,14 +120,14 @@ export function nonEmptyList(element: Check): Check {
 }
 
 /** An object as a dictionary. */
-export function mapOf(key: Check, element: Check): Check {
+export function mapOf<T>(key: Check, element: Check, rule?: Rule<T>): Check {
   return (value) => {
     if (!isRecord(value)) return expected('an object', value);
     for (const name of Object.keys(value)) {
       const problem = key(name) ?? element(value[name]);
       if (problem) return problem.within(name);
     }
-    return undefined;
+    return rule?.(value as T);
   };
 }
 

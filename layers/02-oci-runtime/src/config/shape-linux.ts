@@ -47,10 +47,28 @@ const interfaceName: Check = (value) => {
   const problem = nonEmptyText(value);
   if (problem) return problem;
   const name = value as string;
-  const valid = Buffer.byteLength(name) <= INTERFACE_NAME_BYTES && !/^\.{1,2}$|[/:\s]/.test(name);
+  const valid = Buffer.byteLength(name) <= INTERFACE_NAME_BYTES && !/^\.{1,2}$|[/:%\s]/.test(name);
   return valid
     ? undefined
     : new Problem(`expected the name of a network interface, found ${shown(value)}`);
+};
+
+/** A name inside, or a template: the kernel puts a number for %d. An empty one is as good as none. */
+const newInterfaceName: Check = (value) => {
+  if (typeof value !== 'string') return text(value);
+  return value === '' ? undefined : interfaceName(value.replace(/(?<=.)%d$/, '0'));
+};
+
+const eachNameOnce: Rule<NonNullable<Linux['netDevices']>> = (devices) => {
+  const seen = new Set<string>();
+  for (const [key, { name = '' }] of Object.entries(devices)) {
+    const inside = name || key;
+    if (seen.has(inside) && !inside.endsWith('%d')) {
+      return problemAt([key, 'name'], `there is a device ${inside} already`);
+    }
+    seen.add(inside);
+  }
+  return undefined;
 };
 
 /** An empty path is as good as none: a new namespace. */
@@ -129,7 +147,8 @@ export const linux: Check = object<Linux>(
     devices: list(device),
     netDevices: mapOf(
       interfaceName,
-      object<NonNullable<Linux['netDevices']>[string]>({ name: interfaceName }, []),
+      object<NonNullable<Linux['netDevices']>[string]>({ name: newInterfaceName }, []),
+      eachNameOnce,
     ),
     cgroupsPath: (value) => (value === '' ? undefined : straightPath(value)),
     resources,

@@ -79,6 +79,7 @@ function initSteps(spec: Spec): Step[] {
     init.enterRootfs,
     ...(spec.mounts ?? []).map((mount, index) => init.mountEntry(mount, index)),
     init.devices,
+    ...(Object.keys(linux?.netDevices ?? {}).length > 0 ? [creator.moveDevices] : []),
     ...(spec.process?.terminal ? [init.console] : []),
     ...(spec.hostname || spec.domainname ? [init.setHostname] : []),
     ...(Object.keys(linux?.sysctl ?? {}).length > 0 ? [init.sysctls] : []),

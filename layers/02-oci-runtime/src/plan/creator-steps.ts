@@ -14,6 +14,7 @@ import {
 import type { Spec } from '../config/spec.ts';
 import { runHooks } from '../hooks/hooks.ts';
 import { cloneFlags, join, joined, writeIdMaps } from '../namespaces/namespaces.ts';
+import { moveNetDevices } from '../network/net-devices.ts';
 import { openIdMappedBinds } from '../rootfs/id-mapped-binds.ts';
 import { enterCgroup, openTaskFiles } from './enter-cgroup.ts';
 import type { Creation, Step } from './step.ts';
@@ -177,6 +178,16 @@ export const setOomScore: Step = {
         cause,
       });
     }
+  },
+};
+
+export const moveDevices: Step = {
+  name: 'move network devices',
+  run(creation) {
+    const { init, spec } = creation;
+    // It may still be on its way into a namespace that is there already.
+    init!.sys.flush();
+    creation.bringBackNetDevices = moveNetDevices(spec.linux!.netDevices!, init!.pid);
   },
 };
 

@@ -50,6 +50,8 @@ export interface Creation {
   init?: Stub;
   /** From the first hook on, a creation that fails ends with the poststop hooks. */
   hooksHaveRun?: boolean;
+  /** 'move network devices': brings them back. */
+  bringBackNetDevices?: () => void;
   /** 'open rootfs' */
   rootfs?: RootDirectory;
   /** 'console': our descriptor of the PTY's master. */

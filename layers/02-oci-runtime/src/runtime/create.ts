@@ -202,11 +202,22 @@ function complete(store: StateStore, made: Made): void {
 
 function undo(creation: Creation): void {
   awaitPending(creation);
+  bringBackNetDevices(creation);
   creation.init?.[Symbol.dispose]();
   creation.launcher?.[Symbol.dispose]();
   if (creation.consoleMaster !== undefined) localSyscalls().close(creation.consoleMaster);
   // What systemd has made it removes.
   if (!creation.scopeCgroup) creation.cgroup?.delete();
+}
+
+/** While the init is there: with its namespace what is virtual would be gone. */
+function bringBackNetDevices({ bringBackNetDevices }: Creation): void {
+  try {
+    bringBackNetDevices?.();
+  } catch (error) {
+    // As above.
+    if (!(error instanceof StrataError)) throw error;
+  }
 }
 
 /** A clone that is under way will be there in a moment, and has to be known to be ended. */
