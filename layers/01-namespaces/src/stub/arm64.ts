@@ -59,6 +59,10 @@ export class Arm64Assembler implements Assembler {
   readonly #code: number[] = [];
   readonly #labels = new Labels();
 
+  get size(): number {
+    return this.#code.length * 4;
+  }
+  note(_text: string): void {}
   label(name: string): void {
     this.#labels.define(name, this.#code.length);
   }

@@ -26,7 +26,11 @@ export type Register =
   | 't1';
 
 export interface Assembler {
+  /** Bytes of code so far. */
+  readonly size: number;
   label(name: string): void;
+  /** Says in a listing what the instructions that follow are for; becomes no code. */
+  note(text: string): void;
   /** Sets a register to a number from 0 to 2^31-1. */
   set(to: Register, value: number): void;
   /** Sets a register to -1. */

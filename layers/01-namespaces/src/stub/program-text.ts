@@ -29,6 +29,7 @@ import { SIGCHLD, SIGINT, SIGTERM } from '../syscalls/signals.ts';
 import { Arm64Assembler } from './arm64.ts';
 import type { Assembler } from './assembler.ts';
 import { CONSTANTS_ADDRESS, writeElf } from './elf.ts';
+import { type Listing, ListingAssembler } from './listing.ts';
 import {
   HEADER,
   MAILBOX_BYTES,
@@ -56,17 +57,28 @@ const assemblerFor = (architecture: Architecture): Assembler =>
 
 /** The stub as an executable file of about 600 bytes. */
 export function stubElf(architecture: Architecture = hostArchitecture()): Uint8Array {
-  const code = assemblerFor(architecture);
+  return writeElf(architecture, assembleStub(assemblerFor(architecture), architecture));
+}
+
+/** The stub's instructions with their addresses, bytes and meanings. */
+export function stubListing(architecture: Architecture = hostArchitecture()): Listing {
+  const listing = new ListingAssembler(assemblerFor(architecture), CONSTANTS_ADDRESS);
+  assembleStub(listing.assembler, architecture);
+  return listing.lines();
+}
+
+function assembleStub(code: Assembler, architecture: Architecture): Uint8Array {
   const futex = syscallNumber('futex', architecture)!;
   mapMailbox(code, architecture);
   announce(code, futex);
   waitForRequest(code, futex);
   executeOperations(code);
   reportDone(code, futex);
-  return writeElf(architecture, code.finish());
+  return code.finish();
 }
 
 function mapMailbox(code: Assembler, architecture: Architecture): void {
+  code.note('mmap(0, 8 MiB, PROT_READ|PROT_WRITE, MAP_SHARED, 3, 0): the memory shared with Node');
   code.set('a0', 0);
   code.set('a1', MAILBOX_BYTES);
   code.set('a2', 3); // PROT_READ | PROT_WRITE
@@ -75,12 +87,14 @@ function mapMailbox(code: Assembler, architecture: Architecture): void {
   code.set('a5', 0);
   code.set('nr', syscallNumber('mmap', architecture)!);
   code.syscall();
+  code.note('where it is; the first process serves the part at its beginning');
   code.move('base', 'result');
   code.move('half', 'base');
 }
 
 /** Says where the part is, to a caller who may be waiting for that. */
 function announce(code: Assembler, futex: number): void {
+  code.note('write down where the part is, and wake whoever waits for that');
   code.label('announce');
   code.store64('half', HEADER.address, 'half');
   code.addConstant('a0', 'half', HEADER.address);
@@ -91,6 +105,7 @@ function announce(code: Assembler, futex: number): void {
 }
 
 function waitForRequest(code: Assembler, futex: number): void {
+  code.note('wait for a request: look 3000 times, which is faster than to sleep');
   code.label('serve');
   code.set('t1', SPIN_LOOPS);
   code.label('spin');
@@ -99,6 +114,7 @@ function waitForRequest(code: Assembler, futex: number): void {
   code.relax();
   code.decrement('t1');
   code.jumpIfNotZero('t1', 'spin');
+  code.note('then sleep: futex(state, FUTEX_WAIT, what was seen, no time limit)');
   code.move('a2', 't0'); // sleep only if the state is still what was seen
   code.move('a0', 'half');
   code.set('a1', FUTEX_WAIT);
@@ -109,30 +125,37 @@ function waitForRequest(code: Assembler, futex: number): void {
 }
 
 function executeOperations(code: Assembler): void {
+  code.note('how many operations, and where the first is');
   code.label('go');
   code.load32('left', 'half', HEADER.count);
   code.addConstant('op', 'half', OPERATIONS_AT);
+  code.note('the next operation: is there one?');
   code.label('next');
   code.jumpIfZero('left', 'done');
   code.load64('child', 'op', OPERATION.child);
   code.load64('flags', 'op', OPERATION.flags);
+  code.note('six arguments, each from where the operation says: its own words or a result');
   for (const [index, register] of (['a0', 'a1', 'a2', 'a3', 'a4', 'a5'] as const).entries()) {
     code.load64(register, 'op', OPERATION.sources + index * 8);
     code.add(register, 'half');
     code.load64(register, register, 0);
   }
+  code.note('the system call that was asked for');
   code.load64('nr', 'op', OPERATION.number);
   code.syscall();
+  code.note('0, and the operation names a part for a child: this is the child of a clone');
   code.jumpIfNotZero('result', 'parent');
   code.jumpIfZero('child', 'parent');
   code.move('half', 'base'); // the child of a clone: serve the part that the operation named
   code.add('half', 'child');
   code.jump('announce');
+  code.note('keep the result, and when it was');
   code.label('parent');
   code.store64('op', OPERATION.result, 'result');
   code.move('t1', 'result');
   code.clock('t0');
   code.store64('op', OPERATION.clock, 't0');
+  code.note('an error ends the program, unless the operation says: go on');
   code.jumpIfNotError('t1', 'succeeded');
   code.jumpIfBitZeroClear('flags', 'done');
   code.label('succeeded');
@@ -142,6 +165,7 @@ function executeOperations(code: Assembler): void {
 }
 
 function reportDone(code: Assembler, futex: number): void {
+  code.note('say how many were done, then that it is done, and wake Node');
   code.label('done');
   code.load32('t0', 'half', HEADER.count);
   code.subtract('t0', 'left');

@@ -36,6 +36,10 @@ export class X86Assembler implements Assembler {
   readonly #code: number[] = [];
   readonly #labels = new Labels();
 
+  get size(): number {
+    return this.#code.length;
+  }
+  note(_text: string): void {}
   label(name: string): void {
     this.#labels.define(name, this.#code.length);
   }

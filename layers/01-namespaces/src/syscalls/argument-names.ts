@@ -11,6 +11,9 @@ import type { Arg } from './memory.ts';
 import type { SyscallName } from './numbers.ts';
 
 type Names = readonly (readonly [name: string, value: number])[];
+/** Longest text shown in full, in bytes. */
+const TEXT_LIMIT = 120;
+
 type Namer = (arg: Arg) => string | undefined;
 
 /** The constants of a family, by the beginning of their names. */
@@ -42,6 +45,13 @@ const oneOf =
     names.find(([, value]) => value === arg)?.[0];
 
 const octal: Namer = (arg) => (typeof arg === 'number' ? `0${arg.toString(8)}` : undefined);
+
+/** Bytes that are text, as text. */
+const text: Namer = (arg) => {
+  if (!(arg instanceof Uint8Array) || arg.length === 0 || arg.length > TEXT_LIMIT) return undefined;
+  const shown = Buffer.from(arg).toString('latin1');
+  return /^[\x20-\x7e\n\t]+$/.test(shown) ? JSON.stringify(shown) : undefined;
+};
 
 /** A struct of 64-bit words; those that are 0 are left out. */
 const words =
@@ -80,6 +90,7 @@ function makeNamers(): Namers {
         exit_signal: undefined,
       }),
     },
+    write: { 1: text },
     mkdirat: { 2: octal },
     mknodat: { 2: octal },
     fchmod: { 1: octal },
