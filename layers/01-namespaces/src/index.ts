@@ -41,7 +41,15 @@ export {
 export type { UnitProperty } from './cgroups/systemd/unit-properties.ts';
 export { type Program, runCommandLine } from './command-line/command-line.ts';
 export { exitAtOnce } from './command-line/exit-at-once.ts';
-export { Call, type Flag, parseFlags, Values, type Verb } from './command-line/flags.ts';
+export {
+  Call,
+  type Flag,
+  type LazyVerb,
+  parseFlags,
+  Values,
+  type Verb,
+  type VerbBody,
+} from './command-line/flags.ts';
 export { print, printError } from './command-line/print.ts';
 export { table } from './command-line/table.ts';
 export * from './credentials/personality.ts';

@@ -5,7 +5,7 @@
 import { appendFileSync } from 'node:fs';
 import { describeError, StrataError } from '../errors/strata-error.ts';
 import { traceToFile } from '../trace/otlp-file.ts';
-import { Call, type Flag, parseFlags, Values, type Verb } from './flags.ts';
+import { Call, type Flag, type LazyVerb, parseFlags, Values, type Verb } from './flags.ts';
 import { print, printError } from './print.ts';
 
 export interface Program {
@@ -14,7 +14,7 @@ export interface Program {
   /** What --version prints, without the name. */
   version: string;
   globals: Readonly<Record<string, Flag>>;
-  verbs: Readonly<Record<string, Verb>>;
+  verbs: Readonly<Record<string, Verb | LazyVerb>>;
   /** For a group of verbs (`strata image ...`): the global flags that came before its name. */
   outer?: Values;
 }
@@ -54,12 +54,13 @@ async function runVerb(
   call: { name: string; args: readonly string[]; globals: Values },
 ): Promise<number> {
   const { name, args, globals } = call;
-  const verb = Object.hasOwn(program.verbs, name) ? program.verbs[name] : undefined;
-  if (!verb) {
+  const entry = Object.hasOwn(program.verbs, name) ? program.verbs[name] : undefined;
+  if (!entry) {
     throw new StrataError('USAGE', `unknown command ${JSON.stringify(name)}`, {
       hint: `${program.name} --help lists the commands`,
     });
   }
+  const verb = 'load' in entry ? { summary: entry.summary, ...(await entry.load()) } : entry;
   const flags = { ...verb.flags, help: HELP };
   const { values, positionals } = parseFlags(args, flags, verb.passesArguments ?? false);
   if (values.help) return printed(helpOf(program.name, name, verb));

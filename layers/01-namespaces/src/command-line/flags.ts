@@ -16,8 +16,17 @@ export interface Flag {
   value?: string;
 }
 
-export interface Verb {
+export interface Verb extends VerbBody {
   summary: string;
+}
+
+/** A verb whose code is loaded when it is called. */
+export interface LazyVerb {
+  summary: string;
+  load(): Promise<VerbBody>;
+}
+
+export interface VerbBody {
   usage: string;
   flags: Readonly<Record<string, Flag>>;
   /** Everything from the first positional argument on belongs to another command. */

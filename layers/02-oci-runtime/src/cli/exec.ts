@@ -1,0 +1,66 @@
+/** `strata-oci exec` */
+import { readFileSync } from 'node:fs';
+import { type Call, StrataError, type Verb } from '@strata/namespaces';
+import { readBundle } from '../config/read-bundle.ts';
+import type { SpecProcess } from '../config/spec.ts';
+import { parseProcess } from '../config/validate-process.ts';
+import { CONSOLE_SOCKET, PID_FILE, runtimeOf, writePidFile } from './flags.ts';
+import { runForeground } from './foreground.ts';
+
+export const exec: Verb = {
+  summary: 'run another process in a container',
+  usage: 'ID [COMMAND [ARGUMENT...]]',
+  arguments: [1, Number.POSITIVE_INFINITY],
+  passesArguments: true,
+  flags: {
+    process: { type: 'string', short: 'p', value: 'FILE', help: 'process.json' },
+    tty: { type: 'boolean', short: 't', help: 'give it a terminal' },
+    user: { type: 'string', short: 'u', value: 'UID[:GID]', help: 'user' },
+    cwd: { type: 'string', value: 'DIR', help: 'working directory' },
+    env: { type: 'string', short: 'e', value: 'K=V', multiple: true, help: 'environment' },
+    detach: { type: 'boolean', short: 'd', help: 'return when the program runs' },
+    'pid-file': PID_FILE,
+    'console-socket': CONSOLE_SOCKET,
+  },
+  async run(call) {
+    const runtime = runtimeOf(call);
+    const [id, ...args] = call.arguments;
+    const specProcess = execProcess(call, runtime.state(id!).bundle, args);
+    const consoleSocket = call.text('console-socket');
+    const executed = runtime.exec({
+      id: id!,
+      process: specProcess,
+      ...(consoleSocket !== undefined && { consoleSocket }),
+    });
+    writePidFile(call, executed.pid);
+    return call.flag('detach') ? 0 : runForeground(executed);
+  },
+};
+
+function execProcess(call: Call, bundle: string, args: readonly string[]): SpecProcess {
+  const file = call.text('process');
+  if (file) return parseProcess(readFileSync(file, 'utf8'), file);
+  if (args.length === 0) throw new StrataError('USAGE', 'exec takes a command or --process');
+  const base = readBundle(bundle).spec.process!;
+  const [uid, gid] = (call.text('user') ?? '').split(':');
+  const user = {
+    ...base.user,
+    ...(uid && { uid: parseId(uid) }),
+    ...(gid && { gid: parseId(gid) }),
+  };
+  return {
+    ...base,
+    terminal: call.flag('tty'),
+    user,
+    args: [...args],
+    env: [...(base.env ?? []), ...call.list('env')],
+    cwd: call.text('cwd') ?? base.cwd,
+  };
+}
+
+/** A uid or gid; nothing but digits, within 32 bits (CVE-2026-30892: `exec -u` parsed wrongly). */
+function parseId(text: string): number {
+  const id = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (id < 2 ** 32 - 1) return id;
+  throw new StrataError('USAGE', `--user: not a numeric id: ${JSON.stringify(text)}`);
+}
