@@ -54,8 +54,10 @@ const APPLETS = [
   'trap',
 ];
 
+const BUNDLE_NAME = `strata-bundle-${process.pid}-`;
+
 export class TestBundle implements Disposable {
-  readonly directory = mkdtempSync(join(tmpdir(), 'strata-bundle-'));
+  readonly directory = mkdtempSync(join(tmpdir(), BUNDLE_NAME));
   readonly rootfs = join(this.directory, 'rootfs');
   readonly state = join(this.directory, 'state');
 
@@ -88,7 +90,7 @@ export class TestBundle implements Disposable {
 
 /** What a container could leave behind on the host. */
 export interface Footprint {
-  mounts: number;
+  mounts: string[];
   descriptors: number;
   cgroups: string[];
   stubs: string[];
@@ -98,13 +100,26 @@ const CGROUPS = '/sys/fs/cgroup';
 
 export function footprint(): Footprint {
   return {
-    mounts: readFileSync('/proc/self/mountinfo', 'utf8').split('\n').length,
+    mounts: mountsOfBundlesOrSystem(),
     descriptors: readdirSync('/proc/self/fd').length,
     cgroups: readdirSync(CGROUPS)
       .flatMap((hierarchy) => testCgroups(join(CGROUPS, hierarchy)))
       .sort(),
     stubs: descendants(process.pid),
   };
+}
+
+/** Places where others mount and unmount at any time. */
+const OTHERS = [tmpdir(), '/tmp', '/run', '/var'].map((place) => `${place}/`);
+
+/** Mounts of this process's bundles, and those on the system's own directories. */
+function mountsOfBundlesOrSystem(): string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => {
+      const point = line.split(' ')[4] ?? '';
+      return line.includes(BUNDLE_NAME) || !OTHERS.some((place) => point.startsWith(place));
+    });
 }
 
 function testCgroups(hierarchy: string): string[] {
