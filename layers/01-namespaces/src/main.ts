@@ -1,5 +1,4 @@
 /** The binary `strata-ns`: Linux's container primitives by hand. */
-import { argv } from 'node:process';
 import manifest from '../package.json' with { type: 'json' };
 import { confinementVerbs } from './cli/confine.ts';
 import { net } from './cli/net.ts';
@@ -16,4 +15,4 @@ const program = {
   verbs: { ...namespaceVerbs, ...processVerbs, ...confinementVerbs, net },
 };
 
-runCommandLine(program, argv.slice(2)).then(exitAtOnce);
+runCommandLine(program, process.argv.slice(2)).then(exitAtOnce);

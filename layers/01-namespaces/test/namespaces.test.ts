@@ -135,6 +135,15 @@ test.each([
   });
 });
 
+test('a pipe on standard input stays the program’s: it waits for what comes late', () => {
+  // Node would have made it non-blocking, for all who hold it.
+  const command = `{ sleep 0.3; echo late; } | "$0" "$1" run --user sh -c 'cat && echo read'`;
+  const { stdout, stderr } = spawnSync('sh', ['-c', command, process.execPath, MAIN], {
+    encoding: 'utf8',
+  });
+  expect({ stdout, stderr }).toEqual({ stdout: 'late\nread\n', stderr: '' });
+});
+
 test('the exit status is the program’s', () => {
   expect(strataNs('run', '--pid', 'sh', '-c', 'exit 7').status).toBe(7);
   expect(strataNs('run', 'sh', '-c', 'kill -9 $$').status).toBe(137);

@@ -1,5 +1,4 @@
 /** The binary `strata-oci`: runc's command line over the runtime library. */
-import { argv } from 'node:process';
 import { exitAtOnce, type Flag, runCommandLine } from '@strata/namespaces';
 import manifest from '../package.json' with { type: 'json' };
 import { verbs } from './cli/verbs.ts';
@@ -22,4 +21,4 @@ const program = {
 };
 
 // Setting exitCode and returning would wait for handles that a half-done command may have left.
-runCommandLine(program, argv.slice(2)).then(exitAtOnce);
+runCommandLine(program, process.argv.slice(2)).then(exitAtOnce);

@@ -1,5 +1,4 @@
 /** The binary `strata-shim`: keeps containers, their logs and their exit codes. */
-import { argv } from 'node:process';
 import { exitAtOnce, runCommandLine, StrataError, type Verb } from '@strata/namespaces';
 import manifest from '../package.json' with { type: 'json' };
 
@@ -71,4 +70,4 @@ const program = {
   verbs: { serve: serveVerb, list: listVerb },
 };
 
-runCommandLine(program, argv.slice(2)).then(exitAtOnce);
+runCommandLine(program, process.argv.slice(2)).then(exitAtOnce);

@@ -1,5 +1,4 @@
 /** The binary `strata`: images, containers and pods of one machine. */
-import { argv } from 'node:process';
 import { exitAtOnce, runCommandLine } from '@strata/namespaces';
 import manifest from '../package.json' with { type: 'json' };
 import { exec, inspect, logs, ps, rm, run, stop, wait } from './cli/container-verbs.ts';
@@ -15,4 +14,4 @@ const program = {
   verbs: { run, ps, logs, exec, stop, wait, rm, inspect, pull, images, rmi, image, pod },
 };
 
-runCommandLine(program, argv.slice(2)).then(exitAtOnce);
+runCommandLine(program, process.argv.slice(2)).then(exitAtOnce);

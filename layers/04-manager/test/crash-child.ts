@@ -1,11 +1,10 @@
 /** Runs and removes pods with a container without end; crash.test.ts kills it. */
-import { argv, stdout } from 'node:process';
 import { Manager } from '../src/index.ts';
 
-const [root, state, cgroupParent, hostNetns] = argv.slice(2);
+const [root, state, cgroupParent, hostNetns] = process.argv.slice(2);
 const shim = 'in-process';
 const manager = await Manager.open({ root, state, cgroupParent, hostNetns, shim });
-stdout.write('begin\n');
+process.stdout.write('begin\n');
 for (;;) {
   const pod = await manager.pods.run({ name: 'p' });
   const { id } = await manager.containers.create({

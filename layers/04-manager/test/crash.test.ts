@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { execPath } from 'node:process';
 import { expect, test } from 'vitest';
 import { ManagerArea } from './manager-area.ts';
 
@@ -13,9 +12,13 @@ const DELAYS_MS = [0, 10, 20, 35, 50, 65, 80, 100, 120, 300];
 /** Starts the child and kills it `delayMs` after it has said that its loop begins. */
 async function killAfter(area: ManagerArea, delayMs: number): Promise<void> {
   const hostNetns = `/proc/${process.pid}/fd/${area.host.fd}`;
-  const child = spawn(execPath, [CHILD, area.root, area.state, area.cgroupParent, hostNetns], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child = spawn(
+    process.execPath,
+    [CHILD, area.root, area.state, area.cgroupParent, hostNetns],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   await once(child.stdout, 'data');
   await new Promise((resolve) => setTimeout(resolve, delayMs));
   child.kill('SIGKILL');

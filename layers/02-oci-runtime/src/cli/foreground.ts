@@ -6,6 +6,7 @@ import { ReadStream, WriteStream } from 'node:tty';
 import {
   CLD_EXITED,
   localSyscalls,
+  openSlave,
   parseSignal,
   TIOCSWINSZ,
   WEXITED,
@@ -36,7 +37,7 @@ export async function runForeground(child: Foreground, begin?: () => void): Prom
   try {
     begin?.();
     await ended;
-    await terminal?.drained;
+    await terminal?.drain();
     const status = sys.waitidPidfd(pidfd, WEXITED)!;
     return status.code === CLD_EXITED ? status.status : 128 + status.status;
   } finally {
@@ -77,8 +78,11 @@ const FORWARDED: readonly NodeJS.Signals[] = [
 ];
 
 /** Splices the master to our streams; raw mode and the window's size where ours is a terminal. */
-function splice(master: number): { drained: Promise<void>; restore(): void } {
+function splice(master: number): { drain(): Promise<void>; restore(): void } {
   const sys = localSyscalls();
+  // A master whose slave nobody holds cannot be read, and Node gives it up: but systemd closes all
+  // that it was given, and opens its console when it has something to say.
+  const slave = openSlave(sys, master);
   const input = new ReadStream(master);
   const output = new WriteStream(master);
   const resize = (): void => {
@@ -93,13 +97,17 @@ function splice(master: number): { drained: Promise<void>; restore(): void } {
   process.stdin.pipe(output, { end: false });
   input.pipe(process.stdout, { end: false });
   const drained = new Promise<void>((resolve) => {
-    // Reading a master whose slave has no holder left fails with EIO: that is its end of file.
+    // What reading fails with when the last slave is closed is EIO: that is its end of file.
     input.on('error', () => resolve());
     input.on('close', () => resolve());
   });
   output.on('error', () => process.stdin.unpipe(output));
   return {
-    drained,
+    /** What the process has written before its end. */
+    drain() {
+      sys.close(slave);
+      return drained;
+    },
     restore() {
       if (process.stdin.isTTY) process.stdin.setRawMode(false);
       process.stdout.off('resize', resize);
