@@ -1,4 +1,13 @@
 /** Layer 03: keeper and shim. Containers that survive everything above them. */
+export { EventListener, type ShimEventEnvelope } from './containerd/event-listener.ts';
+export type { TaskEvent } from './containerd/event-messages.ts';
+export { TaskFifos } from './containerd/fifos.ts';
+export { ForeignShim, type LaunchOptions, type TaskClient } from './containerd/foreign-shim.ts';
+export {
+  OPTIONS_TYPE,
+  Options as RuncOptionsMessage,
+  type RuncOptions,
+} from './containerd/runc-options.ts';
 export type { ExitInfo } from './keeper/exit-record.ts';
 export {
   type CriRecord,

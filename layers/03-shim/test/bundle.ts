@@ -14,7 +14,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const CGROUPS = '/sys/fs/cgroup';
-const APPLETS = ['sh', 'cat', 'echo', 'sleep', 'seq', 'true', 'head', 'tr', 'yes', 'usleep'];
+const APPLETS = [
+  'sh',
+  'cat',
+  'echo',
+  'sleep',
+  'seq',
+  'true',
+  'head',
+  'tr',
+  'yes',
+  'usleep',
+  'stty',
+];
 
 export class TestArea implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'strata-shim-'));

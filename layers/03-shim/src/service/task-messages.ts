@@ -1,11 +1,21 @@
-/** containerd's Task API, version 2. @see proto/containerd/task/v2/task.proto */
+/** containerd's Task API, versions 2 and 3. @see proto/containerd/task/v2/task.proto */
 import type { MethodType } from '../ttrpc/client.ts';
 import { Any } from '../ttrpc/envelope.ts';
 import { type Message, message } from '../ttrpc/message.ts';
 
 export const TASK_SERVICE = 'containerd.task.v2.Task';
 
-export const TASK_STATUS = { UNKNOWN: 0, CREATED: 1, RUNNING: 2, STOPPED: 3 } as const;
+/** The same calls with the same messages, under another name. */
+export const TASK_SERVICE_V3 = 'containerd.task.v3.Task';
+
+export const TASK_STATUS = {
+  UNKNOWN: 0,
+  CREATED: 1,
+  RUNNING: 2,
+  STOPPED: 3,
+  PAUSED: 4,
+  PAUSING: 5,
+} as const;
 
 export const Empty = message({});
 export const Timestamp = message({ seconds: [1, 'int64'], nanos: [2, 'int32'] });
@@ -75,22 +85,53 @@ export const ConnectResponse = message({
 });
 export const ShutdownRequest = message({ id: [1, 'string'], now: [2, 'bool'] });
 
-const method = <Q, A>(
-  name: string,
-  request: Message<Q>,
-  response: Message<A>,
-): MethodType<Q, A> => ({ service: TASK_SERVICE, name, request, response });
+export const PauseRequest = message({ id: [1, 'string'] });
+export const ResumeRequest = message({ id: [1, 'string'] });
+export const CheckpointTaskRequest = message({
+  id: [1, 'string'],
+  path: [2, 'string'],
+  options: [3, Any],
+});
+export const ResizePtyRequest = message({
+  ...process,
+  width: [3, 'uint32'],
+  height: [4, 'uint32'],
+});
+export const CloseIORequest = message({ ...process, stdin: [3, 'bool'] });
+export const UpdateTaskRequest = message({
+  id: [1, 'string'],
+  resources: [2, Any],
+  annotations: [3, 'string', 'map'],
+});
+export const StatsRequest = message({ id: [1, 'string'] });
+export const StatsResponse = message({ stats: [1, Any] });
 
 /** The calls of the service, for a client. */
-export const Task = {
-  State: method('State', StateRequest, StateResponse),
-  Create: method('Create', CreateTaskRequest, CreateTaskResponse),
-  Start: method('Start', StartRequest, StartResponse),
-  Delete: method('Delete', DeleteRequest, DeleteResponse),
-  Pids: method('Pids', PidsRequest, PidsResponse),
-  Kill: method('Kill', KillRequest, Empty),
-  Exec: method('Exec', ExecProcessRequest, Empty),
-  Wait: method('Wait', WaitRequest, WaitResponse),
-  Connect: method('Connect', ConnectRequest, ConnectResponse),
-  Shutdown: method('Shutdown', ShutdownRequest, Empty),
+export const taskCalls = (service: string) => {
+  const method = <Q, A>(
+    name: string,
+    request: Message<Q>,
+    response: Message<A>,
+  ): MethodType<Q, A> => ({ service, name, request, response });
+  return {
+    State: method('State', StateRequest, StateResponse),
+    Create: method('Create', CreateTaskRequest, CreateTaskResponse),
+    Start: method('Start', StartRequest, StartResponse),
+    Delete: method('Delete', DeleteRequest, DeleteResponse),
+    Pids: method('Pids', PidsRequest, PidsResponse),
+    Pause: method('Pause', PauseRequest, Empty),
+    Resume: method('Resume', ResumeRequest, Empty),
+    Checkpoint: method('Checkpoint', CheckpointTaskRequest, Empty),
+    Kill: method('Kill', KillRequest, Empty),
+    Exec: method('Exec', ExecProcessRequest, Empty),
+    ResizePty: method('ResizePty', ResizePtyRequest, Empty),
+    CloseIO: method('CloseIO', CloseIORequest, Empty),
+    Update: method('Update', UpdateTaskRequest, Empty),
+    Wait: method('Wait', WaitRequest, WaitResponse),
+    Stats: method('Stats', StatsRequest, StatsResponse),
+    Connect: method('Connect', ConnectRequest, ConnectResponse),
+    Shutdown: method('Shutdown', ShutdownRequest, Empty),
+  };
 };
+
+export const Task = taskCalls(TASK_SERVICE);

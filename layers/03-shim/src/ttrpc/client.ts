@@ -35,10 +35,14 @@ interface PendingCall {
   next(frame: Frame | StrataError): void;
 }
 
+/** The other side keeps the deadline too, and its answer says more. */
+const ANSWER_GRACE_MS = 500;
+
 export class TtrpcClient {
   readonly #socket: Socket;
   readonly #reader = new FrameReader();
   readonly #calls = new Map<number, PendingCall>();
+  readonly #onLost: (() => void)[] = [];
   #nextStreamId = 1;
   #lost: StrataError | undefined;
 
@@ -60,6 +64,12 @@ export class TtrpcClient {
     return this.#lost !== undefined;
   }
 
+  /** Calls back once, when the connection is gone; at once where it is. */
+  onLost(callback: () => void): void {
+    if (this.#lost) callback();
+    else this.#onLost.push(callback);
+  }
+
   /** Ends the connection; calls under way fail with CONNECTION_LOST. */
   close(): void {
     this.#socket.destroy();
@@ -74,15 +84,19 @@ export class TtrpcClient {
 
   /**
    * One request, one answer.
-   * @throws {StrataError} the shim's own, or CONNECTION_LOST
+   * @throws {StrataError} the shim's own, CONNECTION_LOST, or DEADLINE_EXCEEDED where the other side
+   *   keeps silent about the deadline as well
    */
   call<Q, A>(
     method: MethodType<Q, A>,
     request: Partial<Q>,
     options: { timeoutMs?: number } = {},
   ): Promise<A> {
+    const { timeoutMs } = options;
     return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
       const next = (frame: Frame | StrataError): void => {
+        clearTimeout(timer);
         try {
           if (frame instanceof StrataError) throw frame;
           resolve(method.response.decode(responsePayload(frame)));
@@ -90,7 +104,13 @@ export class TtrpcClient {
           reject(error);
         }
       };
-      this.#send(method, request, { next, timeoutMs: options.timeoutMs, flags: 0 });
+      const streamId = this.#send(method, request, { next, timeoutMs, flags: 0 });
+      if (streamId === undefined || timeoutMs === undefined) return;
+      timer = setTimeout(() => {
+        this.#calls.delete(streamId);
+        const message = `${method.name} was not answered in ${timeoutMs} ms`;
+        reject(new StrataError('DEADLINE_EXCEEDED', message));
+      }, timeoutMs + ANSWER_GRACE_MS);
     });
   }
 
@@ -166,6 +186,7 @@ export class TtrpcClient {
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     for (const call of calls) call.next(this.#lost);
+    for (const callback of this.#onLost.splice(0)) callback();
   }
 }
 

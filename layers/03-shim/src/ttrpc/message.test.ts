@@ -2,9 +2,14 @@
 import { create, type DescMessage, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { file_containerd_events_forward } from '../../test/generated/containerd/events/forward_pb.ts';
+import { file_containerd_events_task } from '../../test/generated/containerd/events/task_pb.ts';
+import { file_containerd_runc_v1_options } from '../../test/generated/containerd/runc/v1/options_pb.ts';
 import { file_containerd_task_v2_task } from '../../test/generated/containerd/task/v2/task_pb.ts';
 import { file_strata_shim_v1_shim } from '../../test/generated/strata/shim/v1/shim_pb.ts';
 import { file_ttrpc_ttrpc } from '../../test/generated/ttrpc/ttrpc_pb.ts';
+import * as events from '../containerd/event-messages.ts';
+import * as options from '../containerd/runc-options.ts';
 import * as shim from '../service/shim-messages.ts';
 import * as task from '../service/task-messages.ts';
 import * as envelope from './envelope.ts';
@@ -16,6 +21,9 @@ type AnyMessage = Message<any>;
 const pairs: [string, AnyMessage, DescMessage][] = [];
 for (const [file, tables] of [
   [file_containerd_task_v2_task, task],
+  [file_containerd_events_task, events],
+  [file_containerd_events_forward, events],
+  [file_containerd_runc_v1_options, options],
   [file_strata_shim_v1_shim, shim],
   [file_ttrpc_ttrpc, envelope],
 ] as const) {
@@ -45,13 +53,14 @@ function sample(descriptor: DescMessage): Record<string, unknown> {
       if (scalar === undefined) throw new Error(`no sample for scalar ${field.scalar}`);
       return scalar;
     };
-    value[field.localName] = field.fieldKind === 'list' ? [one(), one()] : one();
+    const kinds = { list: () => [one(), one()], map: () => ({ a: one(), '': one() }) };
+    value[field.localName] = (kinds[field.fieldKind as keyof typeof kinds] ?? one)();
   }
   return value;
 }
 
 test('every message of the protocols has a table', () => {
-  expect(pairs.length).toBeGreaterThanOrEqual(30);
+  expect(pairs.length).toBeGreaterThanOrEqual(58);
 });
 
 test.each(pairs)('%s has the fields of its .proto file', (_name, table, descriptor) => {

@@ -26,18 +26,20 @@ interface ScalarTypes {
 type Scalar = keyof ScalarTypes;
 // biome-ignore lint/suspicious/noExplicitAny: a codec of whatever shape, told apart by inference
 type Kind = Scalar | Message<any>;
-/** Field number and kind; a third element makes it repeated. */
-type Field = readonly [number, Kind] | readonly [number, Kind, 'repeated'];
+/** Field number and kind; a third element makes it a list, or a map with text as its keys. */
+type Field = readonly [number, Kind] | readonly [number, Kind, 'repeated' | 'map'];
 export type Fields = Record<string, Field>;
 
 type One<K> = K extends Scalar ? ScalarTypes[K] : K extends Message<infer V> ? V : never;
 type ValueOf<F> = F extends readonly [number, infer K, 'repeated']
   ? One<K>[]
-  : F extends readonly [number, infer K]
-    ? K extends Scalar
-      ? ScalarTypes[K]
-      : One<K> | undefined
-    : never;
+  : F extends readonly [number, infer K, 'map']
+    ? Record<string, One<K>>
+    : F extends readonly [number, infer K]
+      ? K extends Scalar
+        ? ScalarTypes[K]
+        : One<K> | undefined
+      : never;
 export type ShapeOf<F extends Fields> = { [Name in keyof F]: ValueOf<F[Name]> };
 
 export interface Message<V> {
@@ -73,19 +75,15 @@ export function message<const F extends Fields>(fields: F): Message<ShapeOf<F>> 
   return {
     encode(value) {
       const writer = new BinaryWriter();
-      for (const [name, [number, kind, repeated]] of Object.entries(fields)) {
+      for (const [name, field] of Object.entries(fields)) {
         const given = (value as Record<string, unknown>)[name];
-        if (given === undefined) continue;
-        const values = repeated ? (given as unknown[]) : isZero(given) ? [] : [given];
-        for (const one of values) writeField(writer, number, kind, one);
+        if (given !== undefined) writeGiven(writer, field, given);
       }
       return writer.finish();
     },
     decode(bytes) {
       const value: Record<string, unknown> = {};
-      for (const [name, [, kind, repeated]] of Object.entries(fields)) {
-        value[name] = repeated ? [] : typeof kind === 'string' ? ZERO[kind]() : undefined;
-      }
+      for (const [name, field] of Object.entries(fields)) value[name] = zeroOf(field);
       try {
         const reader = new BinaryReader(bytes);
         while (reader.pos < reader.len) {
@@ -103,9 +101,28 @@ export function message<const F extends Fields>(fields: F): Message<ShapeOf<F>> 
   };
 }
 
+function zeroOf([, kind, many]: Field): unknown {
+  if (many === 'repeated') return [];
+  // Without a prototype, so that a key is a key whatever its name.
+  if (many === 'map') return Object.create(null);
+  return typeof kind === 'string' ? ZERO[kind]() : undefined;
+}
+
 function isZero(value: unknown): boolean {
   if (value instanceof Uint8Array) return value.length === 0;
   return value === '' || value === 0 || value === 0n || value === false;
+}
+
+function writeGiven(writer: BinaryWriter, [number, kind, many]: Field, given: unknown): void {
+  if (many === 'map') {
+    for (const entry of Object.entries(given as object)) writeEntry(writer, number, kind, entry);
+  } else if (many && typeof kind === 'string' && WIRE[kind] === WireType.Varint) {
+    if ((given as unknown[]).length > 0) writePacked(writer, number, kind, given as unknown[]);
+  } else if (many) {
+    for (const one of given as unknown[]) writeField(writer, number, kind, one);
+  } else if (!isZero(given)) {
+    writeField(writer, number, kind, given);
+  }
 }
 
 function writeField(writer: BinaryWriter, number: number, kind: Kind, value: unknown): void {
@@ -114,8 +131,37 @@ function writeField(writer: BinaryWriter, number: number, kind: Kind, value: unk
     return;
   }
   writer.tag(number, WIRE[kind]);
+  writeScalar(writer, kind, value);
+}
+
+function writeScalar(writer: BinaryWriter, kind: Scalar, value: unknown): void {
   // The type of `encode` has checked that value and kind fit.
   (writer as unknown as Record<Scalar, (value: unknown) => void>)[kind](value);
+}
+
+/** Numbers of a list, one after the other in one field. */
+function writePacked(
+  writer: BinaryWriter,
+  number: number,
+  kind: Scalar,
+  values: readonly unknown[],
+): void {
+  writer.tag(number, WireType.LengthDelimited).fork();
+  for (const value of values) writeScalar(writer, kind, value);
+  writer.join();
+}
+
+/** An entry of a map: a message of its key and its value. */
+function writeEntry(
+  writer: BinaryWriter,
+  number: number,
+  kind: Kind,
+  [key, value]: [string, unknown],
+): void {
+  writer.tag(number, WireType.LengthDelimited).fork();
+  writeField(writer, 1, 'string', key);
+  writeField(writer, 2, kind, value);
+  writer.join();
 }
 
 function readField(
@@ -124,19 +170,28 @@ function readField(
   target: { value: Record<string, unknown>; name: string; field: Field },
 ): void {
   const { value, name, field } = target;
-  const [number, kind, repeated] = field;
+  const [number, kind, many] = field;
   const expected = typeof kind === 'string' ? WIRE[kind] : WireType.LengthDelimited;
-  if (wire !== expected) {
+  const isPacked = many === 'repeated' && wire !== expected && wire === WireType.LengthDelimited;
+  if (many === 'map') {
+    const entry = message({ key: [1, 'string'], value: [2, kind] }).decode(reader.bytes());
+    (value[name] as Record<string, unknown>)[entry.key] = entry.value;
+  } else if (isPacked) {
+    const packed = new BinaryReader(reader.bytes());
+    while (packed.pos < packed.len) (value[name] as unknown[]).push(readValue(packed, kind));
+  } else if (wire !== expected) {
     throw new StrataError('INVALID_MESSAGE', `field ${name} (${number}) has wire type ${wire}`, {
       field: name,
     });
+  } else if (many) {
+    (value[name] as unknown[]).push(readValue(reader, kind));
+  } else {
+    value[name] = readValue(reader, kind);
   }
-  const read = typeof kind === 'string' ? readScalar(reader, kind) : kind.decode(reader.bytes());
-  if (repeated) (value[name] as unknown[]).push(read);
-  else value[name] = read;
 }
 
-function readScalar(reader: BinaryReader, kind: Scalar): unknown {
+function readValue(reader: BinaryReader, kind: Kind): unknown {
+  if (typeof kind !== 'string') return kind.decode(reader.bytes());
   if (kind === 'int64' || kind === 'uint64') return BigInt(reader[kind]());
   return reader[kind]();
 }
