@@ -108,7 +108,13 @@ describe.skipIf(!hasBusybox)('a process', () => {
         created((spec) => {
           spec.process!.apparmorProfile = 'strata-none';
         }),
-      ).toThrow(expect.objectContaining({ code: 'LSM_INACTIVE', step: undefined }));
+      ).toThrow(
+        expect.objectContaining({
+          code: 'LSM_INACTIVE',
+          step: 'set apparmor label',
+          field: 'process.apparmorProfile',
+        }),
+      );
     },
   );
 });

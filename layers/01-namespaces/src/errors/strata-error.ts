@@ -39,12 +39,47 @@ export class StrataError extends Error {
     this.errno = details.errno;
     this.hint = details.hint;
   }
+
+  /**
+   * Says where it happened, as far as that is not known yet: further out more is known of it. An error
+   * of another step, which has come to light in this one, stays what it is.
+   */
+  locate({ step, field }: Pick<ErrorDetails, 'step' | 'field'>): this {
+    const place = this as { step: string | undefined; field: string | undefined };
+    place.step ??= step;
+    if (step === undefined || place.step === step) place.field ??= field;
+    return this;
+  }
 }
 
-/** The error's message with its hint: what a command prints. */
+/** Does `work`; a StrataError that it throws is told where that was. */
+export function located<T>(place: Pick<ErrorDetails, 'step' | 'field'>, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw strataErrorOf(error)?.locate(place) ?? error;
+  }
+}
+
+/** Of Node's own errors those that come from the kernel, as ours; undefined for a bug's. */
+function strataErrorOf(error: unknown): StrataError | undefined {
+  if (error instanceof StrataError) return error;
+  const errno = errnoOf(error);
+  if (errno === undefined) return undefined;
+  const { code = 'EIO', message, syscall, path } = error as NodeJS.ErrnoException;
+  return new StrataError(code, message, { errno, syscall, path, cause: error });
+}
+
+/**
+ * What a command prints: the step, the field where the message does not name it, the message, and
+ * the hint.
+ */
 export function describeError(error: unknown): string {
-  if (error instanceof StrataError && error.hint) return `${error.message} (${error.hint})`;
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  if (!(error instanceof StrataError)) return error.message;
+  const { step, field, message, hint } = error;
+  const where = [step, field].filter((place) => place !== undefined && !message.includes(place));
+  return `${[...where, message].join(': ')}${hint ? ` (${hint})` : ''}`;
 }
 
 /** The errno of any error that carries one, ours or Node's (whose errno is negative). */

@@ -88,8 +88,8 @@ export class FileSystemError extends SyscallError {
   readonly messages: readonly FileSystemMessage[];
 
   constructor(error: SyscallError, messages: readonly FileSystemMessage[]) {
-    const { step, path, hint } = error;
-    super(error.syscall, error.errno, error.args, { step, path, hint });
+    const { step, field, path, hint } = error;
+    super(error.syscall, error.errno, error.args, { step, field, path, hint });
     this.messages = messages;
     this.message = `${this.message}: ${messages.map(({ text }) => text).join('; ')}`;
   }

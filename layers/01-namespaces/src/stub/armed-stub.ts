@@ -22,6 +22,8 @@ export interface ArmedStub {
   syncFd: number;
   /** The calls of its program, to name the one that failed. */
   calls: readonly SyscallName[];
+  /** What it executes, to be named where that fails. */
+  executable?: string | undefined;
 }
 
 /**
@@ -74,14 +76,16 @@ function awaitExec(part: MailboxPart, wait: { sync: number; stub: ArmedStub }): 
   const sys = localSyscalls();
   for (;;) {
     const events = sys.poll(wait.sync, POLLIN, LOOK_MS);
-    if ((events & POLLIN) !== 0 || part.done) throw failure(part, wait.stub.calls);
+    if ((events & POLLIN) !== 0 || part.done) throw failure(part, wait.stub);
     if ((events & (POLLHUP | POLLERR)) !== 0) return;
   }
 }
 
 /** The first call that failed: the result of one that was not executed is ENOSYS. */
-function failure(part: MailboxPart, calls: readonly SyscallName[]): SyscallError {
+function failure(part: MailboxPart, { calls, executable }: ArmedStub): SyscallError {
   const index = calls.findIndex((_, at) => part.result(at) < 0);
   const name = calls[index] ?? 'execve';
-  return new SyscallError(name, -part.result(Math.max(index, 0)), []);
+  const path = name === 'execve' ? executable : undefined;
+  const args = path === undefined ? [] : [JSON.stringify(path)];
+  return new SyscallError(name, -part.result(Math.max(index, 0)), args, { path });
 }

@@ -1,5 +1,6 @@
 /** The base of the vocabulary: turns raw results into values and typed errors; handles EINTR. */
 import { EINTR } from '../errors/errno.ts';
+import { located } from '../errors/strata-error.ts';
 import { SyscallError } from '../errors/syscall-error.ts';
 import type { DeferredCall, Executor } from './executor.ts';
 import { type Arg, type Descriptor, LaterResult } from './memory.ts';
@@ -23,6 +24,8 @@ export class Caller {
   readonly executor: Executor;
   /** Named in the errors of the calls that follow; the plan's executor sets it step by step. */
   step: string | undefined;
+  /** As `step`: what the calls are made for, as a JSON path of a configuration. */
+  field: string | undefined;
   /**
    * Whether calls without a result may wait for the next one that has one. It saves the round trip to
    * a stub, and on a busy machine a change of process, for most calls; the price is that an error is
@@ -47,7 +50,7 @@ export class Caller {
   /** As `call`, for a call whose result does not matter: it may be deferred. */
   order(name: SyscallName, ...args: readonly Arg[]): void {
     if (this.deferring && this.executor.defer) {
-      this.executor.defer({ name, args, step: this.step });
+      this.executor.defer(this.described(name, args));
     } else {
       this.call(name, ...args);
     }
@@ -62,7 +65,7 @@ export class Caller {
     args: readonly Arg[],
     options: Pick<DeferredCall, 'accepts' | 'recover'> = {},
   ): Descriptor {
-    const call: DeferredCall = { name, args, step: this.step, ...options };
+    const call = this.described(name, args, options);
     if (!this.deferring || !this.executor.defer) return resultOf(call, this.attempt(name, ...args));
     call.result = new LaterResult();
     this.executor.defer(call);
@@ -118,21 +121,32 @@ export class Caller {
     }
   }
 
+  /** A call, with what it is made for. */
+  protected described(
+    name: SyscallName,
+    args: readonly Arg[],
+    options: Pick<DeferredCall, 'accepts' | 'recover'> = {},
+  ): DeferredCall {
+    return { name, args, step: this.step, field: this.field, ...options };
+  }
+
   failure(name: SyscallName, errno: number, args: readonly Arg[]): SyscallError {
-    return syscallFailure({ name, args, step: this.step }, errno);
+    return syscallFailure(this.described(name, args), errno);
   }
 }
 
 /** What a call comes to whose raw result is known. @throws {SyscallError} where it has failed */
 export function resultOf(call: DeferredCall, raw: number): number {
   if (raw >= 0 || call.accepts === 'any' || call.accepts?.includes(-raw)) return raw;
-  if (call.recover) return call.recover(-raw);
+  const { recover } = call;
+  // By now the caller may be steps further.
+  if (recover) return located(call, () => recover(-raw));
   throw syscallFailure(call, -raw);
 }
 
 /** The error of a call that the kernel refused. */
 export function syscallFailure(call: DeferredCall, errno: number): SyscallError {
-  const { name, args, step } = call;
+  const { name, args, step, field } = call;
   const path = args.find((arg): arg is string => typeof arg === 'string');
-  return new SyscallError(name, errno, args.map(formatArg), { step, path });
+  return new SyscallError(name, errno, args.map(formatArg), { step, field, path });
 }

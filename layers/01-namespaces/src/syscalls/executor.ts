@@ -34,6 +34,7 @@ export interface DeferredCall {
   name: SyscallName;
   args: readonly Arg[];
   step: string | undefined;
+  field?: string | undefined;
   /** Gets the result. */
   result?: LaterResult;
   /** Errnos that are as good as success; the result is then the errno negated. */

@@ -57,7 +57,7 @@ export class FileCalls extends Caller {
   openat2(path: string, how: OpenHow): number {
     const args = openArguments(path, how);
     if (!isConfined(how)) return this.call('openat2', ...args);
-    return resultOf({ name: 'openat2', args, step: this.step }, this.#openPatiently(args));
+    return resultOf(this.described('openat2', args), this.#openPatiently(args));
   }
 
   /** As `openat2`, for a descriptor that only later calls use. @see Caller.later */
@@ -68,7 +68,7 @@ export class FileCalls extends Caller {
   ): Descriptor {
     const args = openArguments(path, how);
     if (!isConfined(how)) return this.later('openat2', args, options);
-    const call: DeferredCall = { name: 'openat2', args, step: this.step, ...options };
+    const call = this.described('openat2', args, options);
     return this.later('openat2', args, {
       ...options,
       recover: (errno) => resultOf(call, errno === EAGAIN ? this.#openPatiently(args) : -errno),

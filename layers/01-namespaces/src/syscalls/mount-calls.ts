@@ -133,7 +133,7 @@ export class MountCalls extends FileCalls {
 
   #configure(fd: Descriptor, ...rest: readonly Arg[]): void {
     const args = [fd, ...rest];
-    this.later('fsconfig', args, this.#explained({ name: 'fsconfig', args, step: this.step }, fd));
+    this.later('fsconfig', args, this.#explained(this.described('fsconfig', args), fd));
   }
 
   /** Has a call that fails tell what the file system says. */
@@ -163,13 +163,13 @@ export class MountCalls extends FileCalls {
     const args = [fd, FSMOUNT_CLOEXEC, attributes];
     const result = this.attempt('fsmount', ...args);
     if (result >= 0) return result;
-    return this.#explained({ name: 'fsmount', args, step: this.step }, fd).recover!(-result);
+    return this.#explained(this.described('fsmount', args), fd).recover!(-result);
   }
 
   /** As `fsmount`, for a descriptor that only later calls use. @see Caller.later */
   fsmountLater(fd: Descriptor, attributes: number): Descriptor {
     const args = [fd, FSMOUNT_CLOEXEC, attributes];
-    const explained = this.#explained({ name: 'fsmount', args, step: this.step }, fd);
+    const explained = this.#explained(this.described('fsmount', args), fd);
     return this.later('fsmount', args, explained);
   }
 

@@ -17,7 +17,7 @@ import { cloneFlags, join, joined, writeIdMaps } from '../namespaces/namespaces.
 import { moveNetDevices } from '../network/net-devices.ts';
 import { openIdMappedBinds } from '../rootfs/id-mapped-binds.ts';
 import { enterCgroup, openTaskFiles } from './enter-cgroup.ts';
-import type { Creation, Step } from './step.ts';
+import { assign, type Creation, type Step } from './step.ts';
 
 /** Descriptors of the launcher: 0-2 the container's stdio, 3 the mailbox. */
 export const EXIT_FILE_FD = 4;
@@ -30,6 +30,7 @@ export function cgroupPath(creation: { id: string; spec: Creation['spec'] }): st
 
 export const createCgroup: Step = {
   name: 'create cgroup',
+  field: 'linux.cgroupsPath',
   run(creation) {
     const { scopeCgroup } = creation;
     const cgroup = scopeCgroup ?? Cgroup.create(cgroupPath(creation));
@@ -68,7 +69,7 @@ export const startLauncher: Step = {
       if (exitFd !== undefined) closeSync(exitFd);
     }
     const { sys } = creation.launcher;
-    sys.deferring = true;
+    assign(creation.launcher, creation.step!);
     sys.setParentDeathSignal(SIGKILL);
     const pid = joined(spec).find(({ type }) => type === 'pid');
     // Joining a PID namespace concerns the children that are made afterwards.
@@ -79,6 +80,7 @@ export const startLauncher: Step = {
 /** Without SELinux files would have no label, and be open to whom it was to keep out. */
 export const checkMountLabel: Step = {
   name: 'check mount label',
+  field: 'linux.mountLabel',
   run() {
     try {
       requireSecurityModule('selinux');
@@ -93,6 +95,7 @@ export const checkMountLabel: Step = {
 
 export const idMapMounts: Step = {
   name: 'id-map mounts',
+  field: 'mounts',
   run(creation) {
     const { launcher, spec, bundle } = creation;
     creation.idMappedBinds = openIdMappedBinds(launcher!.sys, spec, bundle);
@@ -109,6 +112,7 @@ export const releaseIdMapped: Step = {
 
 export const beginNamespaces: Step = {
   name: 'begin namespaces',
+  field: 'linux.namespaces',
   run(creation) {
     const { spec, launcher, keeper } = creation;
     const flags = cloneFlags(spec);
@@ -123,12 +127,13 @@ export const beginNamespaces: Step = {
 
 export const createNamespaces: Step = {
   name: 'create namespaces',
+  field: 'linux.namespaces',
   run(creation) {
     const { pendingInit } = creation;
     delete creation.pendingInit;
     creation.init = pendingInit!();
     const { sys } = creation.init;
-    sys.deferring = true;
+    assign(creation.init, creation.step!);
     sys.setParentDeathSignal(SIGKILL);
     // At once: until then nobody would end it if we were killed.
     sys.flush();
@@ -137,6 +142,7 @@ export const createNamespaces: Step = {
 
 export const mapIds: Step = {
   name: 'map ids',
+  field: 'linux.uidMappings',
   run({ init, spec }) {
     writeIdMaps(init!.pid, spec);
   },
@@ -144,6 +150,7 @@ export const mapIds: Step = {
 
 export const openCgroup: Step = {
   name: 'open cgroup',
+  field: 'linux.cgroupsPath',
   run(creation) {
     const { cgroup, launcher } = creation;
     creation.taskFds = openTaskFiles(launcher!.sys, cgroup?.paths ?? {});
@@ -152,6 +159,7 @@ export const openCgroup: Step = {
 
 export const attachToCgroup: Step = {
   name: 'attach to cgroup',
+  field: 'linux.cgroupsPath',
   run({ cgroup, init, keeper, launcher, taskFds }) {
     if (cgroup) enterCgroup({ cgroup, launcher: launcher!, process: init!, taskFds });
     // Without a keeper's task it has done its part; it is reaped when the container is complete.
@@ -161,6 +169,7 @@ export const attachToCgroup: Step = {
 
 export const setOomScore: Step = {
   name: 'set oom score',
+  field: 'process.oomScoreAdj',
   run({ init, spec }) {
     const value = spec.process!.oomScoreAdj!;
     const path = `/proc/${init!.pid}/oom_score_adj`;
@@ -183,6 +192,7 @@ export const setOomScore: Step = {
 
 export const moveDevices: Step = {
   name: 'move network devices',
+  field: 'linux.netDevices',
   run(creation) {
     const { init, spec } = creation;
     // It may still be on its way into a namespace that is there already.
@@ -195,6 +205,7 @@ export const moveDevices: Step = {
 function runtimeHooks(kind: 'prestart' | 'createRuntime'): Step {
   return {
     name: `run ${kind} hooks`,
+    field: `hooks.${kind}`,
     run(creation) {
       const { spec, id, bundle, init } = creation;
       creation.hooksHaveRun = true;
@@ -208,6 +219,7 @@ function runtimeHooks(kind: 'prestart' | 'createRuntime'): Step {
 
 const containerHooks: Step = {
   name: 'run createContainer hooks',
+  field: 'hooks.createContainer',
   run(creation) {
     creation.hooksHaveRun = true;
     creation.init!.sys.flush();

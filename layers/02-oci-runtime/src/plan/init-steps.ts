@@ -47,6 +47,7 @@ export function joinNamespace(namespace: {
   return [
     {
       name: `join ${namespace.type} namespace`,
+      field: namespace.field,
       run({ init }) {
         join(init!.sys, namespace);
       },
@@ -57,13 +58,18 @@ export function joinNamespace(namespace: {
 export const becomeRoot: Step = {
   name: 'become root of the user namespace',
   run({ init }) {
-    init!.sys.setresgid(0);
-    init!.sys.setresuid(0);
+    const { sys } = init!;
+    // Refused where the map has no 0.
+    sys.field = 'linux.gidMappings';
+    sys.setresgid(0);
+    sys.field = 'linux.uidMappings';
+    sys.setresuid(0);
   },
 };
 
 export const enterCgroupNamespace: Step = {
   name: 'create cgroup namespace',
+  field: 'linux.namespaces',
   run({ init }) {
     init!.sys.unshare(CLONE_NEWCGROUP);
   },
@@ -71,6 +77,7 @@ export const enterCgroupNamespace: Step = {
 
 export const enterTime: Step = {
   name: 'create time namespace',
+  field: 'linux.namespaces',
   run({ init, spec }) {
     enterTimeNamespace(init!.sys, init!.pid, spec);
   },
@@ -78,6 +85,7 @@ export const enterTime: Step = {
 
 export const isolate: Step = {
   name: 'isolate mounts',
+  field: 'linux.rootfsPropagation',
   run({ init, spec }) {
     isolateMounts(init!.sys, spec.linux?.rootfsPropagation);
   },
@@ -86,11 +94,13 @@ export const isolate: Step = {
 /** Before the mount that the rootfs is on is cut off from the host: volumes may be on the same one. */
 const openShared: Step = {
   name: 'open shared volumes',
+  field: 'mounts',
   run(creation) {
     const { init, spec, bundle, idMappedBinds } = creation;
     const binds = new Map<number, Descriptor>();
     spec.mounts?.forEach((mount, index) => {
       if (!isBind(mount) || idMappedBinds?.has(index)) return;
+      init!.sys.field = `mounts[${index}]`;
       binds.set(index, openBind(init!.sys, mount, bundle));
     });
     creation.sharedBinds = binds;
@@ -103,6 +113,7 @@ export const beforeRootfs = ({ linux }: Spec): Step[] =>
 
 export const enterRootfs: Step = {
   name: 'open rootfs',
+  field: 'root.path',
   run(creation) {
     const { init, rootfsPath, spec } = creation;
     creation.rootfs = openRootfs(init!, rootfsPath, spec.linux?.rootfsPropagation);
@@ -110,8 +121,10 @@ export const enterRootfs: Step = {
 };
 
 export function mountEntry(mount: Mount, index: number): Step {
+  const field = `mounts[${index}]`;
   return {
     name: `mount ${mount.destination}`,
+    field,
     run({ init, rootfs, bundle, cgroup, spec, idMappedBinds, sharedBinds }) {
       const context = {
         sys: init!.sys,
@@ -122,13 +135,15 @@ export function mountEntry(mount: Mount, index: number): Step {
         hostHears: hostHears(spec.linux?.rootfsPropagation),
         label: spec.linux?.mountLabel,
       };
-      performMount(context, mount, `mounts[${index}]`);
+      performMount(context, mount, field);
     },
   };
 }
 
 export const devices: Step = {
   name: 'make devices',
+  // Those that every container has.
+  field: 'root.path',
   run({ init, rootfs, spec }) {
     makeDevices(init!.sys, rootfs!, spec.linux?.devices ?? []);
   },
@@ -136,6 +151,7 @@ export const devices: Step = {
 
 export const console: Step = {
   name: 'open console',
+  field: 'process.terminal',
   run(creation) {
     const { init, rootfs, spec } = creation;
     const master = openConsole(init!.sys, rootfs!, {
@@ -148,14 +164,17 @@ export const console: Step = {
 
 export const setHostname: Step = {
   name: 'set host name',
+  field: 'hostname',
   run({ init, spec }) {
     if (spec.hostname) init!.sys.sethostname(spec.hostname);
+    init!.sys.field = 'domainname';
     if (spec.domainname) init!.sys.setdomainname(spec.domainname);
   },
 };
 
 export const sysctls: Step = {
   name: 'write sysctls',
+  field: 'linux.sysctl',
   run({ init, spec }) {
     writeSysctls(init!.sys, spec.linux!.sysctl!);
   },
@@ -163,6 +182,7 @@ export const sysctls: Step = {
 
 export const readonlyPaths: Step = {
   name: 'make paths read-only',
+  field: 'linux.readonlyPaths',
   run({ init, rootfs, spec }) {
     makePathsReadonly(init!.sys, rootfs!, spec.linux!.readonlyPaths!);
   },
@@ -170,6 +190,7 @@ export const readonlyPaths: Step = {
 
 export const maskedPaths: Step = {
   name: 'mask paths',
+  field: 'linux.maskedPaths',
   run({ init, rootfs, spec }) {
     maskPaths(init!.sys, rootfs!, spec.linux!.maskedPaths!);
   },
@@ -177,6 +198,7 @@ export const maskedPaths: Step = {
 
 export const workingDirectory: Step = {
   name: 'make working directory',
+  field: 'process.cwd',
   run({ init, rootfs, spec }) {
     const cwd = spec.process!.cwd;
     if (cwd !== '/') init!.sys.close(rootfs!.makeDirectory(cwd));
@@ -185,6 +207,7 @@ export const workingDirectory: Step = {
 
 export const readonlyRoot: Step = {
   name: 'make root read-only',
+  field: 'root.readonly',
   run({ init, rootfs }) {
     makeRootReadonly(init!.sys, rootfs!);
   },
@@ -192,6 +215,7 @@ export const readonlyRoot: Step = {
 
 export const pivot: Step = {
   name: 'pivot root',
+  field: 'root.path',
   run({ init, rootfs, spec }) {
     pivotToRootfs(init!.sys, rootfs!, spec.linux?.rootfsPropagation);
   },
@@ -199,6 +223,7 @@ export const pivot: Step = {
 
 export const propagate: Step = {
   name: 'set root propagation',
+  field: 'linux.rootfsPropagation',
   run({ init, spec }) {
     propagateRoot(init!.sys, spec.linux!.rootfsPropagation!);
   },

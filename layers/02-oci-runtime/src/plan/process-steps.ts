@@ -8,7 +8,7 @@ import {
   type Syscalls,
 } from '@strata/namespaces';
 import type { Spec } from '../config/spec.ts';
-import { credentialOperations } from '../process/credentials.ts';
+import { CREDENTIAL_FIELDS, credentialOperations } from '../process/credentials.ts';
 import { findExecutable } from '../process/executable.ts';
 import type { Creation, Step } from './step.ts';
 
@@ -42,15 +42,19 @@ export const closeDescriptors: Step = {
 
 export const limits: Step = {
   name: 'set resource limits',
+  field: 'process.rlimits',
   run({ init, spec }) {
-    for (const limit of parseResourceLimits(spec.process!.rlimits!)) {
-      init!.sys.setResourceLimit(limit);
-    }
+    const { sys } = init!;
+    parseResourceLimits(spec.process!.rlimits!).forEach((limit, index) => {
+      sys.field = `process.rlimits[${index}]`;
+      sys.setResourceLimit(limit);
+    });
   },
 };
 
 export const attributes: Step = {
   name: 'set process attributes',
+  field: 'process.noNewPrivileges',
   run({ init, spec }) {
     const { sys } = init!;
     sys.umask(spec.process!.user.umask ?? 0o022);
@@ -60,9 +64,11 @@ export const attributes: Step = {
 
 export const credentials: Step = {
   name: 'change user',
+  field: 'process.user',
   run({ init, spec }) {
     const { sys } = init!;
     for (const { name, args } of credentialOperations(spec.process!, { canSetGroups: true })) {
+      sys.field = CREDENTIAL_FIELDS[name];
       sys.order(name, ...args);
     }
     // Changing the user has cleared the parent-death signal.
@@ -72,6 +78,7 @@ export const credentials: Step = {
 
 export const changeDirectory: Step = {
   name: 'change directory',
+  field: 'process.cwd',
   run({ init, spec, whenExecuted }) {
     const { sys } = init!;
     sys.chdir(spec.process!.cwd);
@@ -95,6 +102,7 @@ function checkInside(sys: Syscalls, cwd: string): () => void {
 
 export const findProgram: Step = {
   name: 'find program',
+  field: 'process.args[0]',
   run(creation) {
     find(creation, creation.spec.process!.args![0]!);
   },

@@ -22,6 +22,7 @@ import type { Step } from './step.ts';
 
 const schedule: Step = {
   name: 'set scheduler',
+  field: 'process.scheduler',
   run({ init, spec }) {
     init!.sys.schedSetattr(0, schedulerAttributes(spec.process!.scheduler!));
   },
@@ -29,6 +30,7 @@ const schedule: Step = {
 
 const prioritizeIo: Step = {
   name: 'set I/O priority',
+  field: 'process.ioPriority',
   run({ init, spec }) {
     init!.sys.ioprioSet(encodeIoPriority(spec.process!.ioPriority!));
   },
@@ -36,6 +38,7 @@ const prioritizeIo: Step = {
 
 const placeMemory: Step = {
   name: 'set memory policy',
+  field: 'linux.memoryPolicy',
   run({ init, spec }) {
     const { mode, nodes } = encodeMemoryPolicy(spec.linux!.memoryPolicy!);
     init!.sys.setMempolicy(mode, nodes);
@@ -44,6 +47,7 @@ const placeMemory: Step = {
 
 const takeOnPersonality: Step = {
   name: 'set personality',
+  field: 'linux.personality',
   run({ init, spec }) {
     init!.sys.personality(encodePersonality(spec.linux!.personality!));
   },
@@ -53,6 +57,7 @@ const takeOnPersonality: Step = {
 function label(module: LabelModule, value: string): Step {
   return {
     name: `set ${module} label`,
+    field: module === 'apparmor' ? 'process.apparmorProfile' : 'process.selinuxLabel',
     run({ init }) {
       setLabel(init!.sys, { module, value });
     },

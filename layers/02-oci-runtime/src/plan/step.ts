@@ -10,6 +10,7 @@ import {
   type Descriptor,
   isTracing,
   type LaterResult,
+  located,
   type RootDirectory,
   type Stub,
   span,
@@ -34,6 +35,8 @@ export interface Creation {
   readonly runContainerHooks: () => void;
   /** Where the cgroup is there already, made by systemd and with its limits. */
   readonly scopeCgroup?: Cgroup | undefined;
+  /** The step that is being done. */
+  step?: Step;
   /** 'create cgroup' */
   cgroup?: Cgroup;
   /** 'start launcher': the process that clones the init, and stays as its keeper if asked to. */
@@ -73,6 +76,8 @@ export interface KeeperOptions {
 
 export interface Step {
   name: string;
+  /** What the step is for: named in its errors, where they know nothing better. */
+  field?: string;
   /** Does the step, or leaves its calls with the stubs, which keep them until a result is needed. */
   run(creation: Creation): void;
 }
@@ -99,12 +104,24 @@ export function runSteps(
 }
 
 function runStep(step: Step, creation: Creation): void {
-  for (const stub of [creation.init, creation.launcher]) {
-    if (!stub) continue;
-    stub.sys.step = step.name;
-    stub.sys.deferring = true;
+  const { init, launcher, whenExecuted } = creation;
+  const { name, field } = step;
+  creation.step = step;
+  for (const stub of [init, launcher]) if (stub) assign(stub, step);
+  const place = { step: name, field };
+  const before = whenExecuted.length;
+  located(place, () => step.run(creation));
+  for (let index = before; index < whenExecuted.length; index++) {
+    const rest = whenExecuted[index]!;
+    whenExecuted[index] = () => located(place, rest);
   }
-  step.run(creation);
+}
+
+/** Has a stub's calls be of a step; to be called as well for one that a step has made. */
+export function assign({ sys }: Stub, { name, field }: Step): void {
+  sys.step = name;
+  sys.field = field;
+  sys.deferring = true;
 }
 
 /**

@@ -26,6 +26,15 @@ import {
 } from '@strata/namespaces';
 import type { SpecProcess } from '../config/spec.ts';
 
+/** What each call is for. */
+export const CREDENTIAL_FIELDS: Readonly<Record<string, string>> = {
+  setgroups: 'process.user.additionalGids',
+  setresgid: 'process.user.gid',
+  setresuid: 'process.user.uid',
+  capset: 'process.capabilities',
+  prctl: 'process.capabilities',
+};
+
 export interface CredentialOptions {
   /** False in a user namespace whose setgroups is denied. */
   canSetGroups: boolean;

@@ -22,10 +22,12 @@ import {
   type Operation,
   requireFilterFlags,
   SECCOMP_SET_MODE_FILTER,
+  StrataError,
   socketFilterProgram,
   stringVector,
 } from '@strata/namespaces';
 import type { LinuxSeccomp, SpecProcess } from '../config/spec.ts';
+import { CREDENTIAL_FIELDS } from './credentials.ts';
 
 export interface FinalProgramOptions {
   process: Pick<SpecProcess, 'args' | 'env'>;
@@ -54,6 +56,25 @@ export function finalProgram(options: FinalProgramOptions): (executable: string)
     { name: 'write', args: [syncEnd, 'E', 1], goOn: true },
     { name: 'exit_group', args: [127], goOn: true },
   ];
+}
+
+/** What the calls of a final program are for. */
+const FIELDS: Readonly<Record<string, string>> = {
+  ...CREDENTIAL_FIELDS,
+  seccomp: 'linux.seccomp',
+  execve: 'process.args[0]',
+};
+
+/** Has a final program started, so that an error says what it was about. */
+export function startProgram(start: () => void): void {
+  try {
+    start();
+  } catch (error) {
+    if (error instanceof StrataError) {
+      error.locate({ step: 'start program', field: FIELDS[error.syscall ?? ''] });
+    }
+    throw error;
+  }
 }
 
 function seccompOperation(seccomp: LinuxSeccomp): Operation {

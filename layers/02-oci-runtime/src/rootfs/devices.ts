@@ -70,8 +70,10 @@ export function makeDevices(
     makeNode(sys, dev, { name, mode: S_IFCHR | 0o666, device: makeDevice(major, minor) });
   }
   devices.forEach((device, index) => {
-    makeSpecDevice(sys, rootfs, { device, field: `linux.devices[${index}]` });
+    sys.field = `linux.devices[${index}]`;
+    makeSpecDevice(sys, rootfs, { device, field: sys.field });
   });
+  sys.field = 'root.path';
   makeLinks(sys, dev);
 }
 

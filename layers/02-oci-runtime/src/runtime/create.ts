@@ -188,6 +188,7 @@ function complete(store: StateStore, made: Made): void {
   record.init = identify(init!.pid);
   record.stub = { device: executable.dev, inode: executable.ino };
   record.syncFd = syncFd!;
+  record.executable = creation.executable!;
   record.finalCalls = program.map(({ name }) => name);
   if (keeper) record.keeper = identify(launcher!.pid);
   store.write(record);

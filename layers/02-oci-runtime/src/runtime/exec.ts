@@ -50,10 +50,17 @@ import {
   limits,
 } from '../plan/process-steps.ts';
 import { keepToCpus, schedulingSteps } from '../plan/scheduling-steps.ts';
-import { type Creation, type KeeperOptions, runSteps, type Step, settle } from '../plan/step.ts';
+import {
+  assign,
+  type Creation,
+  type KeeperOptions,
+  runSteps,
+  type Step,
+  settle,
+} from '../plan/step.ts';
 import { takeDescriptor } from '../plan/take-descriptor.ts';
 import { credentialOperations } from '../process/credentials.ts';
-import { finalProgram } from '../process/final-program.ts';
+import { finalProgram, startProgram } from '../process/final-program.ts';
 import { installFilterOfAgent } from '../process/seccomp-agent.ts';
 import { openPair } from '../rootfs/console.ts';
 import { startKeeping } from './keeping.ts';
@@ -166,7 +173,7 @@ export function joinContainer(record: ContainerRecord): Step {
         if (exitFd !== undefined) closeSync(exitFd);
       }
       const { sys } = creation.launcher;
-      sys.deferring = true;
+      assign(creation.launcher, creation.step!);
       sys.setParentDeathSignal(SIGKILL);
       sys.setDumpable(false);
       creation.taskFds = openTaskFiles(sys, record.cgroups);
@@ -202,7 +209,7 @@ export function cloneInside(record: ContainerRecord): Step {
       const affinity = spec.process!.execCPUAffinity;
       creation.init = launcher!.clone({ flags: keeper ? 0 : CLONE_PARENT });
       const { sys } = creation.init;
-      sys.deferring = true;
+      assign(creation.init, creation.step!);
       sys.setParentDeathSignal(SIGKILL);
       keepToCpus(sys, affinity?.initial);
       // It is for the way into the cgroup, which we may be the ones to open.
@@ -220,6 +227,7 @@ export function cloneInside(record: ContainerRecord): Step {
 
 const openTerminal: Step = {
   name: 'open console',
+  field: 'process.terminal',
   run(creation) {
     const { init, spec } = creation;
     const { sys } = init!;
@@ -254,7 +262,9 @@ function launch(creation: Creation, containerPid: number): Executed {
   else launcher!.exit();
   const calls = program.map(({ name }) => name as SyscallName);
   try {
-    startArmedStub({ pid: init!.pid, syncFd: syncFd!, calls });
+    const { pid } = init!;
+    const executable = creation.executable!;
+    startProgram(() => startArmedStub({ pid, syncFd: syncFd!, calls, executable }));
   } finally {
     init!.detach();
   }

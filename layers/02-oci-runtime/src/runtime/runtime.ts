@@ -22,6 +22,7 @@ import {
   startArmedStub,
 } from '@strata/namespaces';
 import { poststartIsDecisive, runHooks, runHooksWarning, type Warn } from '../hooks/hooks.ts';
+import { startProgram } from '../process/final-program.ts';
 import { runStartContainerHooks } from './container-hooks.ts';
 import { type Created, type CreateOptions, createContainer, runPoststopHooks } from './create.ts';
 import { type ExecOptions, type Executed, execInContainer } from './exec.ts';
@@ -97,8 +98,7 @@ export class Runtime {
     return span('oci.create', { 'container.id': options.id }, () => {
       const holding = { ...options, hold: true };
       const { record, init, consoleMaster } = createContainer(this.#store, holding, this.#warn);
-      const program = { syncFd: record.syncFd!, calls: record.finalCalls as SyscallName[] };
-      const begin = () => this.#begin(record, () => init!.start(program));
+      const begin = () => this.#begin(record, () => init!.start(programOf(record)));
       const held: HeldContainer = {
         ...(consoleMaster !== undefined && { consoleMaster }),
         start: () => span('oci.start', { 'container.id': options.id }, begin),
@@ -117,22 +117,22 @@ export class Runtime {
       const record = this.#store.read(id);
       const status = statusOf(record);
       if (status !== 'created') throw wrongStatus(id, 'start', status);
-      const program = { syncFd: record.syncFd!, calls: record.finalCalls as SyscallName[] };
-      this.#begin(record, () => startArmedStub({ pid: record.init!.pid, ...program }));
+      const { pid } = record.init!;
+      this.#begin(record, () => startArmedStub({ pid, ...programOf(record) }));
     });
   }
 
   /** Starts the program between its hooks; one that fails ends the container. */
   #begin(record: ContainerRecord, start: () => void): void {
     if (!record.hooks) {
-      start();
+      startProgram(start);
       return;
     }
     const { id, bundle, init, hooks, ociVersion, annotations } = record;
     const spec = { ociVersion, annotations };
     const state = { id, bundle, pid: init!.pid, status: 'running', spec };
     this.#orRelease(record, () => runStartContainerHooks(record));
-    start();
+    startProgram(start);
     if (poststartIsDecisive(ociVersion)) {
       this.#orRelease(record, () => runHooks(hooks.poststart, 'poststart', { state }));
     } else {
@@ -233,6 +233,12 @@ export class Runtime {
     });
   }
 }
+
+const programOf = ({ syncFd, finalCalls, executable }: ContainerRecord) => ({
+  syncFd: syncFd!,
+  calls: finalCalls as SyscallName[],
+  executable,
+});
 
 function describe(record: ContainerRecord, status: Status): RuntimeState {
   const { ociVersion, id, init, bundle, annotations, rootfs, created, owner, keeper } = record;

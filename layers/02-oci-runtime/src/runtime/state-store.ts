@@ -55,6 +55,8 @@ export interface ContainerRecord {
   syncFd?: number;
   /** The calls of the init's final program. */
   finalCalls?: string[];
+  /** The program's path in the container. */
+  executable?: string;
   /** Its init is PID 1 of a namespace made for it. */
   hasOwnPidNamespace: boolean;
   hasUserNamespace: boolean;
