@@ -11,9 +11,9 @@
  *
  * @see nsenter(1), setns(2)
  */
-import { readFileSync } from 'node:fs';
 import { EPERM, ESRCH } from '../errors/errno.ts';
 import { StrataError } from '../errors/strata-error.ts';
+import { pidOfPidfd } from '../processes/pidfd-info.ts';
 import { ProcessHandle } from '../processes/process-handle.ts';
 import type { Stub } from '../stub/stub.ts';
 import { CLONE_PARENT, O_DIRECTORY, O_PATH, O_RDONLY } from '../syscalls/constants.ts';
@@ -81,25 +81,9 @@ export function enterNamespaces(options: EnterOptions): Inhabitant {
   return inside;
 }
 
-/** The pid in the text of /proc/self/fdinfo/PIDFD. @throws {StrataError} EBADF, ESRCH */
-export function parsePidfdInfo(text: string): number {
-  const [, pid] = /^Pid:[ \t]+(-?\d{1,10})$/m.exec(text) ?? [];
-  if (pid === undefined) throw new StrataError('EBADF', 'the descriptor is not a pidfd');
-  if (Number(pid) > 0) return Number(pid);
-  throw new StrataError('ESRCH', 'the process of the pidfd has ended or is out of sight', {
-    errno: ESRCH,
-  });
-}
-
 function openTarget({ pid, pidfd }: EnterOptions): ProcessHandle | undefined {
   if (pidfd === undefined) return pid === undefined ? undefined : ProcessHandle.open(pid);
-  let info: string;
-  try {
-    info = readFileSync(`/proc/self/fdinfo/${pidfd}`, 'latin1');
-  } catch (cause) {
-    throw new StrataError('EBADF', `no descriptor ${pidfd} is open`, { cause });
-  }
-  const handle = ProcessHandle.open(parsePidfdInfo(info));
+  const handle = ProcessHandle.open(pidOfPidfd(pidfd));
   // The pid may be another process's by now: then the one we were given has ended.
   const sys = localSyscalls();
   if (sys.attempt('pidfd_send_signal', pidfd, 0, null, 0) !== -ESRCH) return handle;

@@ -46,4 +46,14 @@ export interface Part {
 /** The part of the process that was spawned. */
 export const FIRST_PART: Part = { start: 0, end: 1 << 20 };
 /** The part of the process it clones: argv and environment may take over 4 MB. */
-export const CHILD_PART: Part = { start: 1 << 20, end: MAILBOX_BYTES };
+export const CHILD_PART: Part = { start: 1 << 20, end: 7 << 20 };
+const DESCENDANT_BYTES = 256 << 10;
+/** Parts by generation: that of the process that was spawned, of its child, of the child's child ... */
+export const PARTS: readonly Part[] = [
+  FIRST_PART,
+  CHILD_PART,
+  ...Array.from({ length: 4 }, (_, index) => {
+    const start = CHILD_PART.end + index * DESCENDANT_BYTES;
+    return { start, end: start + DESCENDANT_BYTES };
+  }),
+];

@@ -18,6 +18,7 @@ import { Out } from '../syscalls/memory.ts';
 import { SIGKILL } from '../syscalls/signals.ts';
 import { localSyscalls } from '../syscalls/syscalls.ts';
 import { startArmedStub } from './armed-stub.ts';
+import { PARTS } from './mailbox-layout.ts';
 import { Stub } from './stub.ts';
 
 const descriptors = (): number => readdirSync('/proc/self/fd').length;
@@ -45,6 +46,29 @@ test('a clone serves its own part while its parent goes on', () => {
   for (let round = 0; round < 50; round++) {
     expect(parent.sys.getpid()).toBe(parent.pid);
     expect(child.sys.getpid()).toBe(1);
+  }
+});
+
+test('a clone can be cloned, and each generation has our number of its process', () => {
+  const stubs = [Stub.spawn()];
+  try {
+    for (let generation = 1; generation < PARTS.length; generation++) {
+      const flags = generation <= 3 ? CLONE_NEWPID : 0;
+      stubs.push(stubs.at(-1)!.clone({ flags }));
+    }
+    expect(stubs.map(({ sys }) => sys.getpid())).toEqual([stubs[0]!.pid, 1, 1, 1, 2, 3]);
+    stubs.forEach(({ pid, sys }, generation) => {
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+      const numbers = /^NSpid:\s(.*)$/m.exec(status)![1]!.split('\t');
+      expect(numbers.at(-1)).toBe(String(sys.getpid()));
+      if (generation === 0) return;
+      expect(status).toMatch(new RegExp(`^PPid:\\s${stubs[generation - 1]!.pid}$`, 'm'));
+    });
+    expect(() => stubs.at(-1)!.clone({ flags: 0 })).toThrow(
+      expect.objectContaining({ code: 'TOO_MANY_GENERATIONS' }),
+    );
+  } finally {
+    for (const stub of stubs.reverse()) stub[Symbol.dispose]();
   }
 });
 

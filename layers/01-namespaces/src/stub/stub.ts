@@ -12,8 +12,10 @@
  */
 import { StrataError } from '../errors/strata-error.ts';
 import { StubDiedError } from '../errors/syscall-error.ts';
+import { pidOfPidfd } from '../processes/pidfd-info.ts';
 import {
   CLONE_PARENT,
+  CLONE_PIDFD,
   F_ADD_SEALS,
   F_SEAL_GROW,
   F_SEAL_SHRINK,
@@ -23,13 +25,14 @@ import {
 } from '../syscalls/constants.ts';
 import { type SyscallListener, tracingExecutor } from '../syscalls/executor.ts';
 import { rawSyscall } from '../syscalls/libc.ts';
+import { Out, Struct } from '../syscalls/memory.ts';
 import { syscallNumber } from '../syscalls/numbers.ts';
 import { type ChildStatus, type CloneOptions, cloneArguments } from '../syscalls/process-calls.ts';
 import { SIGKILL } from '../syscalls/signals.ts';
 import { localSyscalls, Syscalls } from '../syscalls/syscalls.ts';
 import { type ArmedStub, startPart } from './armed-stub.ts';
 import { MailboxPart, type Operation } from './mailbox.ts';
-import { CHILD_PART, FIRST_PART, MAILBOX_BYTES, MAILBOX_FD, type Part } from './mailbox-layout.ts';
+import { MAILBOX_BYTES, MAILBOX_FD, PARTS } from './mailbox-layout.ts';
 import { spawnStub } from './spawn.ts';
 import { StubExecutor } from './stub-executor.ts';
 
@@ -76,7 +79,15 @@ class Mailbox {
   }
 }
 
+interface StubProcess {
+  pid: number;
+  generation: number;
+  isChild: boolean;
+  listener: SyscallListener | undefined;
+}
+
 export class Stub implements Disposable {
+  /** As the namespace of this process numbers it. */
   readonly pid: number;
   readonly sys: Syscalls;
   readonly #mailbox: Mailbox;
@@ -84,19 +95,20 @@ export class Stub implements Disposable {
   readonly #listener: SyscallListener | undefined;
   /** Ours to reap: the process is a child of this one. */
   readonly #isChild: boolean;
+  /** How many clones lie between it and the stub that was spawned: which part it serves. */
+  readonly #generation: number;
   #state: 'serving' | 'detached' | 'ended' = 'serving';
   #isExiting = false;
 
-  private constructor(
-    mailbox: Mailbox,
-    process: { part: Part; pid: number; isChild: boolean; listener: SyscallListener | undefined },
-  ) {
+  private constructor(mailbox: Mailbox, process: StubProcess) {
     mailbox.use();
     this.pid = process.pid;
     this.#mailbox = mailbox;
     this.#isChild = process.isChild;
     this.#listener = process.listener;
-    this.#executor = new StubExecutor(new MailboxPart(mailbox.mapping, process.part), this.pid);
+    this.#generation = process.generation;
+    const part = new MailboxPart(mailbox.mapping, PARTS[process.generation]!);
+    this.#executor = new StubExecutor(part, this.pid);
     const { listener } = process;
     this.sys = new Syscalls(listener ? tracingExecutor(this.#executor, listener) : this.#executor);
   }
@@ -121,16 +133,17 @@ export class Stub implements Disposable {
       throw error;
     }
     const { listener } = options;
-    const stub = new Stub(mailbox, { part: FIRST_PART, pid, isChild: true, listener });
+    const stub = new Stub(mailbox, { generation: 0, pid, isChild: true, listener });
     stub.#awaitStart();
     return stub;
   }
 
   /**
-   * Makes the stub clone itself; the child serves the mailbox's second part. A stub can have one
-   * child at a time that is served by us.
+   * Makes the stub clone itself; the child serves a further part of the mailbox. A stub can have one
+   * child at a time that is served by us; the child one of its own, and so on, five in a row.
    *
-   * @param options CLONE_* flags; with CLONE_PARENT the child is a child of this process
+   * @param options CLONE_* flags; with CLONE_PARENT the child of a spawned stub is one of this process
+   * @throws {StrataError} TOO_MANY_GENERATIONS where the mailbox has no part left
    */
   clone(options: CloneOptions): Stub {
     return this.startClone(options)();
@@ -141,14 +154,23 @@ export class Stub implements Disposable {
    * while, in which the caller can do something else; the stub itself takes no calls meanwhile.
    */
   startClone(options: CloneOptions): () => Stub {
-    const args = cloneArguments(options);
+    const childPart = PARTS[this.#generation + 1];
+    if (!childPart) {
+      const message = `${PARTS.length} generations of stubs: no part of the mailbox is left`;
+      throw new StrataError('TOO_MANY_GENERATIONS', message);
+    }
+    // Who was cloned may live in another PID namespace, and numbers its children as that does.
+    const pidfd = this.#generation > 0 ? new Out(new Uint8Array(4)) : undefined;
+    const args = pidfd
+      ? withPidfd(cloneArguments({ ...options, flags: options.flags + CLONE_PIDFD }), pidfd)
+      : cloneArguments(options);
     const operation: Operation = {
       name: 'clone3',
-      args: [args, args.length],
-      childPart: CHILD_PART,
+      args: [args, cloneArguments(options).length],
+      childPart,
     };
     // What an earlier child left there must not look like the new one's.
-    const stale = new MailboxPart(this.#mailbox.mapping, CHILD_PART);
+    const stale = new MailboxPart(this.#mailbox.mapping, childPart);
     stale.clear();
     this.#executor.flush();
     const startNs = Number(process.hrtime.bigint());
@@ -158,13 +180,31 @@ export class Stub implements Disposable {
       const durationNs = Number(process.hrtime.bigint()) - startNs;
       this.#listener?.({ name: 'clone3', args: operation.args, result: pid, startNs, durationNs });
       if (pid < 0) throw this.sys.failure('clone3', -pid, [options.flags]);
-      return this.#adoptClone(pid, options.flags);
+      return this.#adoptClone(pidfd ? this.#ownPidOf(pidfd) : pid, options.flags);
     };
+  }
+
+  /** Our number of the child whose pidfd, a descriptor of the stub, is in `out`. */
+  #ownPidOf(out: Out): number {
+    const pidfd = new DataView(out.bytes.buffer).getInt32(0, true);
+    const sys = localSyscalls();
+    const descriptors: number[] = [];
+    try {
+      descriptors.push(sys.pidfdOpen(this.pid));
+      descriptors.push(sys.pidfdGetfd(descriptors[0]!, pidfd));
+      return pidOfPidfd(descriptors[1]!);
+    } catch (error) {
+      this.sys.attempt('pidfd_send_signal', pidfd, SIGKILL, null, 0);
+      throw error;
+    } finally {
+      for (const fd of descriptors) sys.close(fd);
+      this.sys.close(pidfd);
+    }
   }
 
   #adoptClone(pid: number, flags: number): Stub {
     const child = new Stub(this.#mailbox, {
-      part: CHILD_PART,
+      generation: this.#generation + 1,
       pid,
       isChild: this.#isChild && Math.floor(flags / CLONE_PARENT) % 2 === 1,
       listener: this.#listener,
@@ -272,3 +312,6 @@ export class Stub implements Disposable {
     this.#mailbox.release();
   }
 }
+
+/** struct clone_args with the address of where the kernel puts a pidfd of the child. */
+const withPidfd = (args: Uint8Array, pidfd: Out): Struct => new Struct(args, new Map([[8, pidfd]]));
