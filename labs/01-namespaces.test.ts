@@ -1,3 +1,3 @@
 import { testLabs } from './src/suite.ts';
 
-testLabs('01-namespaces');
+await testLabs('01-namespaces');

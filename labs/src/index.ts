@@ -6,9 +6,11 @@ export type { LabCgroup, LabFile, Performer, PerformerOptions, Stage } from './s
 export { readText, writeText } from './text-files.ts';
 export {
   cgroupView,
+  mountsOf,
   mountsView,
   namespacesView,
   processFileView,
+  processLinkView,
   statusField,
   statusView,
   type View,

@@ -63,14 +63,13 @@ export class KernelStage implements Stage, Disposable {
   }
 
   spawn(title: string, options: PerformerOptions = {}): Performer {
-    const performer = new KernelPerformer(
-      title,
-      Stub.spawn({ title, ...options }),
-      this.performers,
-    );
-    this.#held.defer(() => performer.end());
-    return performer;
+    return new KernelPerformer(title, Stub.spawn({ title, ...options }), this.#adopt);
   }
+
+  readonly #adopt = (performer: KernelPerformer): void => {
+    this.performers.push(performer);
+    this.#held.defer(() => performer.end());
+  };
 
   cgroup(name: string, resources: CgroupResources = {}): LabCgroup {
     const cgroup = new KernelCgroup(name, Cgroup.create(`${this.#options.cgroupPath}/${name}`));
@@ -98,23 +97,21 @@ class KernelPerformer implements Performer {
   readonly pid: number;
   readonly sys: Syscalls;
   readonly #stub: Stub;
-  readonly #all: KernelPerformer[];
-  #child: KernelPerformer | undefined;
+  readonly #adopt: (performer: KernelPerformer) => void;
   #program: ProcessHandle | undefined;
   #status: ChildStatus | undefined;
 
-  constructor(title: string, stub: Stub, all: KernelPerformer[]) {
+  constructor(title: string, stub: Stub, adopt: (performer: KernelPerformer) => void) {
     this.title = title;
     this.pid = stub.pid;
     this.sys = stub.sys;
     this.#stub = stub;
-    this.#all = all;
-    all.push(this);
+    this.#adopt = adopt;
+    adopt(this);
   }
 
   clone(title: string, options: CloneOptions): Performer {
-    this.#child = new KernelPerformer(title, this.#stub.clone(options), this.#all);
-    return this.#child;
+    return new KernelPerformer(title, this.#stub.clone(options), this.#adopt);
   }
 
   exec(path: string, argv: readonly string[], env: Readonly<Record<string, string>> = {}): void {
@@ -166,18 +163,23 @@ class KernelPerformer implements Performer {
   }
 
   end(): void {
-    this.#child?.end();
     if (!this.#program) {
+      using process = ProcessHandle.find(this.pid);
       this.#stub[Symbol.dispose]();
+      if (process) awaitEnd(process);
       return;
     }
     this.#program.trySignal(SIGKILL);
-    // A killed process ends, at the latest, when what it does in the kernel is done.
-    localSyscalls().poll(this.#program.fd, POLLIN, END_LIMIT_MS);
+    awaitEnd(this.#program);
     this.#reap(this.#program);
     this.#program[Symbol.dispose]();
     this.#program = undefined;
   }
+}
+
+/** A killed process ends, at the latest, when what it does in the kernel is done. */
+function awaitEnd(process: ProcessHandle): void {
+  localSyscalls().poll(process.fd, POLLIN, END_LIMIT_MS);
 }
 
 class KernelCgroup implements LabCgroup {

@@ -9,6 +9,8 @@ export interface Lab<Scene> {
   needs: readonly NeedName[];
   /** Shown before and after each step with --step. */
   views: readonly View[];
+  /** What a refusal of the kernel usually means here: `waitid ECHILD`, or a code alone → the reason. */
+  refusals?: Readonly<Record<string, string>>;
   /** Looks at what is there now in the kernel, not at how it came about. */
   check(report: Report, scene: Scene, stage: Stage): void | Promise<void>;
 }

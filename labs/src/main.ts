@@ -2,11 +2,14 @@
  * npm run labs                     the labs, with what you have passed
  * npm run lab -- 01.3              runs your start.ts of lab 01.3, and checks what it did
  *             --solution           the solution instead
+ *             --file PATH          another file instead, such as the start.yours.ts that --reset keeps
  *             --step               waits at each step, and shows the kernel before and after
  *             --explain            shows the system calls, and makes none
  *             --hint               one more hint
  *             --reset              your start.ts as it was, and the progress forgotten
  */
+import { existsSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import {
   describeError,
   type Flag,
@@ -24,6 +27,7 @@ import { resetLab } from './reset.ts';
 
 const FLAGS: Readonly<Record<string, Flag>> = {
   solution: { type: 'boolean', help: 'run the solution, not your start.ts' },
+  file: { type: 'string', value: 'PATH', help: 'run this file instead' },
   step: { type: 'boolean', help: 'wait at each step; show the kernel before and after' },
   explain: { type: 'boolean', help: 'show the system calls without making any' },
   hint: { type: 'boolean', help: 'one more hint' },
@@ -39,7 +43,10 @@ const EXIT_CODES: Readonly<Record<Outcome, number>> = {
 };
 
 function usage(): string {
-  const flags = Object.entries(FLAGS).map(([name, { help }]) => `  --${name.padEnd(10)} ${help}`);
+  const flags = Object.entries(FLAGS).map(([name, { value, help }]) => {
+    const shown = value === undefined ? name : `${name} ${value}`;
+    return `  --${shown.padEnd(10)} ${help}`;
+  });
   return ['usage: npm run lab -- NUMBER [FLAG]', ...flags, 'npm run labs lists the labs', ''].join(
     '\n',
   );
@@ -75,12 +82,23 @@ async function run(lab: LabEntry, flags: Values): Promise<number> {
     print(`${nextHint(lab)}\n`);
     return 0;
   }
-  const file = flags.flag('solution') ? 'solution.ts' : 'start.ts';
+  const file = fileToRun(lab, flags);
   const mode = flags.flag('explain') ? 'explain' : flags.flag('step') ? 'step' : 'plain';
-  print(`lab ${lab.number}: ${lab.title} (${file})\n\n`);
+  print(`lab ${lab.number}: ${lab.title} (${basename(file)})\n\n`);
   const outcome = await runLab(lab, { file, mode });
   if (mode !== 'explain') conclude(lab, file, outcome);
   return EXIT_CODES[outcome];
+}
+
+function fileToRun({ directory }: LabEntry, flags: Values): string {
+  const given = flags.text('file');
+  if (given === undefined) {
+    return join(directory, flags.flag('solution') ? 'solution.ts' : 'start.ts');
+  }
+  // npm runs scripts from the repository's root, wherever it was called.
+  const path = resolve(process.env.INIT_CWD ?? '.', given);
+  if (existsSync(path)) return path;
+  throw new StrataError('ENOENT', `there is no file ${path}`, { path });
 }
 
 function conclude(lab: LabEntry, file: string, outcome: Outcome): void {
@@ -90,7 +108,7 @@ function conclude(lab: LabEntry, file: string, outcome: Outcome): void {
     );
   }
   if (outcome !== 'passed') return;
-  if (file === 'start.ts' && !readProgress()[lab.number]?.passed) {
+  if (file === join(lab.directory, 'start.ts') && !readProgress()[lab.number]?.passed) {
     keepProgress(lab.number, { passed: new Date().toISOString() });
   }
   print(`\npassed. How production does it: ${lab.shown}/design.md\n`);

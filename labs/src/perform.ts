@@ -3,19 +3,19 @@
  *
  *   node perform.ts FOLDER FILE plain|step|explain
  *
- * Loads FILE of the lab's folder, runs it on a stage, lets check.ts look at what the kernel has now,
+ * Loads FILE and check.ts of the lab's folder, runs it on a stage, lets the check look at what the kernel has now,
  * and prints what was found. Exit code 0: passed (or explained); 1: not.
  */
 import { readSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { describeError, localSyscalls, POLLIN, print } from '@strata/namespaces';
+import { describeError, localSyscalls, POLLIN, print, StrataError } from '@strata/namespaces';
 import { KernelStage } from './kernel-stage.ts';
 import type { Lab } from './lab.ts';
 import { RehearsalStage, shorten } from './rehearsal-stage.ts';
 import { Report } from './report.ts';
 import type { LabFile, Stage } from './stage.ts';
-import { drawSights, look, type Sight, type View } from './views.ts';
+import { drawSights, isSameSight, look, type Sight, type View } from './views.ts';
 
 export type Mode = 'plain' | 'step' | 'explain';
 
@@ -29,7 +29,7 @@ interface Performance {
 
 async function load(directory: string, file: string, mode: Mode): Promise<Performance> {
   const [lab, performance] = await Promise.all(
-    ['check.ts', file].map((name) => import(pathToFileURL(join(directory, name)).href)),
+    [join(directory, 'check.ts'), file].map((path) => import(pathToFileURL(path).href)),
   );
   return { lab: lab.default, perform: performance.default, mode };
 }
@@ -64,7 +64,7 @@ async function run({ lab, perform, mode }: Performance, place: Place): Promise<b
     say('', 'what the kernel says now:');
     await lab.check(report, scene, stage);
   } catch (error) {
-    say(...report.lines(), '', `✗ ${describeError(error)}`);
+    say(...report.lines(), '', ...describeFailure(error, lab.refusals ?? {}));
     return false;
   }
   say(...report.lines());
@@ -72,17 +72,27 @@ async function run({ lab, perform, mode }: Performance, place: Place): Promise<b
   return report.passed;
 }
 
+/** An error, with what the lab knows of it. */
+function describeFailure(error: unknown, refusals: Readonly<Record<string, string>>): string[] {
+  const lines = [`✗ ${describeError(error)}`];
+  if (!(error instanceof StrataError)) return lines;
+  const usually = refusals[`${error.syscall} ${error.code}`] ?? refusals[error.code];
+  return usually === undefined ? lines : [...lines, `    ${'usually'.padEnd(9)} ${usually}`];
+}
+
 /** Shows the kernel before a step, waits, and shows what the step has changed. */
 function stepper(views: readonly View[]) {
-  let before: Sight[] = [];
+  let seen: Sight[] | undefined;
   return (title: string, when: 'before' | 'after', stage: Stage): void => {
+    const now = look(views, stage);
     if (when === 'before') {
-      before = look(views, stage);
-      say('', `── ${title}`, ...drawSights(before));
+      say('', `── ${title}`);
+      if (!seen || !isSameSight(now, seen)) say(...drawSights(now));
       enter('the step');
     } else {
-      say(...drawSights(look(views, stage), before));
+      say(...drawSights(now, seen));
     }
+    seen = now;
   };
 }
 

@@ -51,7 +51,7 @@ export interface Performer {
   readonly pid: number;
   /** Executes in that process. */
   readonly sys: Syscalls;
-  /** Clones itself; the child is a performer too. One child at a time. */
+  /** Clones itself; the child is a performer too, which may clone itself. One child at a time. */
   clone(title: string, options: CloneOptions): Performer;
   /**
    * Becomes a program, and takes no more calls.
@@ -60,7 +60,7 @@ export interface Performer {
   exec(path: string, argv: readonly string[], env?: Readonly<Record<string, string>>): void;
   /** Resolves when it has ended. Only our own child tells how. */
   wait(): Promise<ChildStatus | undefined>;
-  /** Ends it now. */
+  /** Ends it now, and returns when it has ended. Who has cloned it may still have to reap it. */
   end(): void;
 }
 

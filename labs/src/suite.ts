@@ -1,6 +1,7 @@
 /**
- * Both ends of every lab: the start fails its check, the solution passes it twice in a row, and
- * nothing is left behind, also when it is interrupted. Run as a learner runs them.
+ * Both ends of every lab: the start fails its check, the solution passes it twice in a row, wrong
+ * solutions are found, and nothing is left behind, also when a run is interrupted or killed. Run as a
+ * learner runs them.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -10,9 +11,12 @@ import { detectCgroups } from '@strata/namespaces';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type LabEntry, listLabs } from './catalog.ts';
 import { hintsOf } from './hints.ts';
+import { type WrongSolution, writeWrongSolution, wrongSolutionsOf } from './wrong-solutions.ts';
 
 const MAIN = join(import.meta.dirname, 'main.ts');
 const LIMIT_MS = 120_000;
+/** More than any lab has. */
+const STEPS = 50;
 const directory = mkdtempSync(join(tmpdir(), 'strata-labs-test-'));
 const isRoot = process.getuid?.() === 0;
 
@@ -29,7 +33,11 @@ interface Run {
 function runLab({ number }: LabEntry, flags: readonly string[], input = ''): Run {
   const child = spawn(process.execPath, [MAIN, 'run', number, ...flags], {
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, STRATA_LABS_PROGRESS: join(directory, 'progress.json') },
+    env: {
+      ...process.env,
+      STRATA_LABS_PROGRESS: join(directory, 'progress.json'),
+      NODE_COMPILE_CACHE: join(directory, 'compile-cache'),
+    },
   });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
@@ -79,17 +87,40 @@ function contentOf(path: string): string {
   }
 }
 
-const isReady = (run: Run): boolean =>
-  run.output().includes('── ') || run.process.exitCode !== null;
+const PROMPT = '[Enter: ';
+const LAST_PROMPT = '[Enter: the end';
+
+/** Resolves when a lab that was started with --step waits at its first step. */
+async function waitsAtFirstStep(run: Run): Promise<void> {
+  await expect
+    .poll(() => run.output().includes(PROMPT) || run.process.exitCode !== null)
+    .toBe(true);
+}
+
+/** Presses Enter at each step, until all is made and the lab waits at its end. */
+async function walkToEnd(run: Run): Promise<void> {
+  let answered = 0;
+  await expect
+    .poll(() => {
+      const prompts = run.output().split(PROMPT).length - 1;
+      if (run.output().includes(LAST_PROMPT) || run.process.exitCode !== null) return true;
+      if (prompts > answered) run.process.stdin!.write('\n'.repeat(prompts - answered));
+      answered = prompts;
+      return false;
+    })
+    .toBe(true);
+}
 
 /** The suite of one layer's labs. @param layer the folder's name */
-export function testLabs(layer: string): void {
+export async function testLabs(layer: string): Promise<void> {
   const labs = listLabs().filter((lab) => lab.layer === layer);
+  const wrong = await Promise.all(labs.map(wrongSolutionsOf));
   describe.skipIf(!isRoot).each(labs)('lab $number', (lab) => {
     testStart(lab);
     testSolution(lab);
-    testExplain(lab);
     testInterrupted(lab);
+    testKilled(lab);
+    for (const solution of wrong[labs.indexOf(lab)]!) testWrong(lab, solution);
     testTexts(lab);
   });
 }
@@ -113,7 +144,7 @@ function testSolution(lab: LabEntry): void {
   }, async (context) => {
     for (const [flags, input] of [
       [['--solution'], ''],
-      [['--solution', '--step'], '\n'.repeat(50)],
+      [['--solution', '--step'], '\n'.repeat(STEPS)],
     ] as const) {
       const run = runLab(lab, flags, input);
       const { code, output } = await run.end;
@@ -125,29 +156,48 @@ function testSolution(lab: LabEntry): void {
   });
 }
 
-function testExplain(lab: LabEntry): void {
-  test('can be explained to its end', {
-    timeout: LIMIT_MS,
-  }, async (context) => {
-    const { code, output } = await runLab(lab, ['--solution', '--explain']).end;
+function testInterrupted(lab: LabEntry): void {
+  test('leaves nothing when interrupted', { timeout: LIMIT_MS }, async (context) => {
+    const run = runLab(lab, ['--solution', '--step'], 'open');
+    await waitsAtFirstStep(run);
+    run.process.kill('SIGINT');
+    const { code, output } = await run.end;
     if (code === 2) context.skip(output);
-    expect(code, output).toBe(0);
-    expect(output).toMatch(/── .*\n(.*\n)* {3}\S.*: \w+\(/);
+    expect(code, output).toBe(130);
+    expect(leftovers(run.process.pid!)).toEqual([]);
   });
 }
 
-function testInterrupted(lab: LabEntry): void {
-  test('leaves nothing when interrupted or killed', { timeout: LIMIT_MS }, async (context) => {
-    for (const signal of ['SIGINT', 'SIGKILL'] as const) {
-      const run = runLab(lab, ['--solution', '--step'], 'open');
-      await expect.poll(() => isReady(run)).toBe(true);
-      run.process.kill(signal);
-      const { code, output } = await run.end;
-      if (code === 2) context.skip(output);
-      expect(code, output).toBe(signal === 'SIGINT' ? 130 : null);
-      if (signal === 'SIGKILL') await runLab(lab, ['--solution', '--explain']).end;
-      await expect.poll(() => leftovers(run.process.pid!)).toEqual([]);
-    }
+/** With all that it makes in place: what the kernel does not take away then, the next run does. */
+function testKilled(lab: LabEntry): void {
+  test('leaves nothing when killed that the next run does not clear away; is explained', {
+    timeout: LIMIT_MS,
+  }, async (context) => {
+    const run = runLab(lab, ['--solution', '--step'], 'open');
+    await walkToEnd(run);
+    run.process.kill('SIGKILL');
+    const killed = await run.end;
+    if (killed.code === 2) context.skip(killed.output);
+    expect(killed.code, killed.output).toBe(null);
+    const { code, output } = await runLab(lab, ['--solution', '--explain']).end;
+    expect(code, output).toBe(0);
+    expect(output).toMatch(/── .*\n(.*\n)* {3}\S.*: \w+\(/);
+    await expect.poll(() => leftovers(run.process.pid!)).toEqual([]);
+  });
+}
+
+function testWrong(lab: LabEntry, wrong: WrongSolution): void {
+  test(`is not taken in when ${wrong.what}`, { timeout: LIMIT_MS }, async (context) => {
+    const path = join(directory, `wrong-${lab.number}.ts`);
+    writeWrongSolution(lab, wrong, path);
+    const run = runLab(lab, ['--file', path]);
+    const { code, output } = await run.end;
+    if (code === 2) context.skip(output);
+    expect(code, output).toBe(1);
+    const told = output.slice(output.indexOf('✗ '));
+    expect(told).toContain(wrong.says);
+    expect(told).toContain('usually');
+    expect(leftovers(run.process.pid!)).toEqual([]);
   });
 }
 

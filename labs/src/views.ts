@@ -2,13 +2,21 @@
  * The kernel's own view of what a lab has made: looked at before and after each step.
  *
  *   namespaces
+ *   ✗ hand  uts:[4026532300]
  *     lab   uts:[4026532300]
  *   → hand  uts:[4026532412]  its own
  *
- * An arrow marks what the step has changed.
+ * An arrow marks what the step has changed, a cross what was there before it.
  */
 import { readFileSync, readlinkSync } from 'node:fs';
-import { errnoName, errnoOf, type NamespaceKind, parseMountinfo, table } from '@strata/namespaces';
+import {
+  errnoName,
+  errnoOf,
+  type MountInfo,
+  type NamespaceKind,
+  parseMountinfo,
+  table,
+} from '@strata/namespaces';
 import type { Stage } from './stage.ts';
 
 export interface View {
@@ -48,6 +56,18 @@ export const processFileView = (file: string): View => ({
     ),
 });
 
+/** Where symbolic links of each performer's directory in /proc lead, such as root and cwd. */
+export const processLinkView = (...links: readonly string[]): View => ({
+  title: `/proc/PID/${links.join(', ')}`,
+  lines: (stage) =>
+    rowsOf(
+      stage.performers.map(({ title, pid }) => [
+        title,
+        ...links.map((link) => `${link} ${lookAt(() => readlinkSync(`/proc/${pid}/${link}`))}`),
+      ]),
+    ),
+});
+
 /** Some fields of /proc/PID/status. */
 export const statusView = (...fields: readonly string[]): View => ({
   title: '/proc/PID/status',
@@ -55,29 +75,44 @@ export const statusView = (...fields: readonly string[]): View => ({
     rowsOf(
       stage.performers.map(({ title, pid }) => [
         title,
-        ...fields.map((field) => `${field} ${statusField(pid, field)}`),
+        ...fields.map(
+          (field) => `${field} ${(statusField(pid, field) ?? '(gone)').replaceAll('\t', ' ')}`,
+        ),
       ]),
     ),
 });
 
-/** Mounts at and below some paths, as each performer sees them. */
-export const mountsView = (...below: readonly string[]): View => ({
-  title: '/proc/PID/mountinfo',
-  lines: (stage) =>
-    [{ title: 'lab', pid: process.pid }, ...stage.performers].flatMap(({ title, pid }) =>
-      lookAt(() => {
-        const mounts = parseMountinfo(readFileSync(`/proc/${pid}/mountinfo`, 'utf8'));
-        const shown = mounts.filter(({ mountPoint }) =>
-          below.some((path) => mountPoint === path || mountPoint.startsWith(`${path}/`)),
-        );
-        return shown
-          .map(({ mountPoint, type, source }) => `${title}  ${mountPoint}  ${type}  ${source}`)
-          .join('\n');
-      })
-        .split('\n')
-        .filter(Boolean),
-    ),
+/** Mounts at and below a directory of the lab's scratch one, as each performer sees them, and their peer groups. */
+export const mountsView = (below: string): View => ({
+  title: '/proc/PID/mountinfo: mount point, type, source, propagation',
+  lines(stage) {
+    const top = `${stage.scratch}/${below}`;
+    const rows = everybody(stage).flatMap(({ title, pid }) =>
+      mountsOf(pid)
+        .filter(({ mountPoint }) => mountPoint === top || mountPoint.startsWith(`${top}/`))
+        .map(({ mountPoint, type, source, optionalFields }) => [
+          title,
+          mountPoint,
+          type,
+          source,
+          optionalFields.join(' ') || 'private',
+        ]),
+    );
+    return rows.length === 0 ? [] : rowsOf(rows);
+  },
 });
+
+/** This lab's host and all performers. */
+const everybody = (stage: Stage): { title: string; pid: number }[] => [
+  { title: 'lab', pid: process.pid },
+  ...stage.performers,
+];
+
+/** The mounts of a process; none where it has gone. */
+export function mountsOf(pid: number): MountInfo[] {
+  const text = lookAt(() => readFileSync(`/proc/${pid}/mountinfo`, 'utf8'));
+  return text.startsWith('(') ? [] : parseMountinfo(text);
+}
 
 /** Files of the lab's cgroups, looked for in each hierarchy. */
 export const cgroupView = (...files: readonly string[]): View => ({
@@ -127,12 +162,19 @@ export interface Sight {
 export const look = (views: readonly View[], stage: Stage): Sight[] =>
   views.map((view) => ({ title: view.title, lines: view.lines(stage) }));
 
+/** Lines in columns: how wide a column is says nothing. */
+const same = (line: string): string => line.replace(/\s+/g, ' ').trim();
+const all = (sights: readonly Sight[]): string =>
+  sights.flatMap(({ lines }) => lines.map(same)).join('\n');
+
 /** What is seen now; what was not so before has an arrow, what has gone a cross. */
 export function drawSights(now: readonly Sight[], before?: readonly Sight[]): string[] {
   return now.flatMap(({ title, lines }, index) => {
     const earlier = before?.[index]?.lines;
-    const gone = (earlier ?? []).filter((line) => !lines.includes(line));
-    const isNew = (line: string): boolean => earlier !== undefined && !earlier.includes(line);
+    const lacks = (others: readonly string[], line: string): boolean =>
+      !others.some((other) => same(other) === same(line));
+    const gone = (earlier ?? []).filter((line) => lacks(lines, line));
+    const isNew = (line: string): boolean => earlier !== undefined && lacks(earlier, line);
     return [
       `   ${title}`,
       ...gone.map((line) => `   ✗ ${line}`),
@@ -140,3 +182,6 @@ export function drawSights(now: readonly Sight[], before?: readonly Sight[]): st
     ];
   });
 }
+
+export const isSameSight = (now: readonly Sight[], before: readonly Sight[]): boolean =>
+  all(now) === all(before);

@@ -90,6 +90,7 @@ function makeNamers(): Namers {
         exit_signal: undefined,
       }),
     },
+    waitid: { 0: oneOf(family('P_')), 3: bits(family('WEXITED', 'WNO')) },
     write: { 1: text },
     mkdirat: { 2: octal },
     mknodat: { 2: octal },

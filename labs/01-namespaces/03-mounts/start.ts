@@ -1,0 +1,35 @@
+/** Lab 01.3: who hears of a mount. */
+import type { LabFile } from '@strata/labs';
+import { AT_FDCWD, CLONE_NEWNS, MS_BIND, MS_SHARED } from '@strata/namespaces';
+import type { Scene } from './check.ts';
+
+const lab: LabFile<Scene> = (stage) => {
+  const { sys, scratch } = stage;
+  const tree = `${scratch}/tree`;
+  const hand = stage.spawn('hand');
+
+  stage.step('a tree whose mounts are shared, as those of / are on most machines', () => {
+    for (const path of [tree, `${tree}/inside`, `${tree}/outside`]) {
+      sys.mkdirat(AT_FDCWD, path, 0o755);
+    }
+    sys.mount({ source: tree, target: tree, flags: MS_BIND });
+    sys.mount({ target: tree, flags: MS_SHARED });
+  });
+
+  stage.step('a mount namespace of its own', () => hand.sys.unshare(CLONE_NEWNS));
+
+  stage.step('hear what is mounted outside, and tell nothing', () => {
+    // Yours: one call of hand.sys.mount({ target, flags }), with the right two flags.
+  });
+
+  stage.step('the hand mounts', () => {
+    hand.sys.mount({ source: 'hand', target: `${tree}/inside`, type: 'tmpfs' });
+  });
+
+  stage.step('the host mounts', () => {
+    sys.mount({ source: 'host', target: `${tree}/outside`, type: 'tmpfs' });
+  });
+
+  return { hand, tree };
+};
+export default lab;
