@@ -47,6 +47,19 @@ test('without the unified hierarchy it is v1, without any an error', () => {
   expect(() => cgroupLayout('', () => '')).toThrow(/no cgroup/);
 });
 
+test('what lies under another mount is not there', () => {
+  const over = [
+    '40 31 0:40 / /sys/fs/cgroup rw - tmpfs tmpfs rw',
+    '41 40 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory',
+  ];
+  const layout = cgroupLayout([HYBRID, ...over].join('\n'), () => {
+    throw new Error('there is no unified hierarchy');
+  });
+  expect(layout.mode).toBe('v1');
+  expect(layout.hierarchies.map(({ mountPoint }) => mountPoint)).toContain('/sys/fs/cgroup/memory');
+  expect(layout.hierarchies.map(({ key }) => key)).not.toContain('cpu,cpuacct');
+});
+
 test('random mounts are refused or give a layout and never crash', () => {
   const line = fc.stringMatching(
     /^\d \d 0:\d \/ \/cg[a-c] rw - cgroup2? x (rw|cpu|memory|name=)(,(rw|cpu|name=x))?$/,

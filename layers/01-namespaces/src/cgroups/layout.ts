@@ -11,6 +11,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { StrataError } from '../errors/strata-error.ts';
+import { withoutCovered } from '../mounts/covered-mounts.ts';
 import { parseMountinfo } from '../mounts/mountinfo.ts';
 
 export interface Hierarchy {
@@ -86,7 +87,8 @@ export function cgroupLayout(mountinfo: string, readText: (path: string) => stri
   const v1: Hierarchy[] = [];
   let v2: Hierarchy | undefined;
   const seen = new Set<string>();
-  for (const { type, mountPoint, root, superOptions } of parseMountinfo(mountinfo)) {
+  const mounts = withoutCovered(parseMountinfo(mountinfo));
+  for (const { type, mountPoint, root, superOptions } of mounts) {
     if (type === 'cgroup2' && !v2) {
       const controllers = readText(`${mountPoint}/cgroup.controllers`).split(/\s+/).filter(Boolean);
       v2 = { key: UNIFIED_KEY, version: 2, mountPoint, root, controllers };
