@@ -50,6 +50,7 @@ export {
   type Verb,
   type VerbBody,
 } from './command-line/flags.ts';
+export type { Log } from './command-line/log.ts';
 export { print, printError } from './command-line/print.ts';
 export { table } from './command-line/table.ts';
 export * from './credentials/personality.ts';

@@ -82,11 +82,13 @@ test.skipIf(!isReadable())(
      ls`,
     );
     const [net, map, auto, enter, pin, ...files] = output.trimEnd().split('\n');
-    expect(net).toContain('EPERM (creating namespaces needs CAP_SYS_ADMIN, or a user namespace');
+    expect(net).toContain(
+      'EPERM: operation not permitted (creating namespaces needs CAP_SYS_ADMIN, or a user namespace',
+    );
     expect(map).toMatch(/uid_map: the kernel refused .*EPERM.*newuidmap/);
     expect(auto).toMatch(/\/etc\/subuid grants nobody no ids .*usermod/);
     expect(enter).toMatch(/\/proc\/1\/ns\/user: not for this user/);
-    expect(pin).toMatch(/EPERM \(.*CAP_SYS_ADMIN/);
+    expect(pin).toMatch(/EPERM: .*CAP_SYS_ADMIN/);
     expect(files).toEqual(['grants', 'output', 'repository']);
   },
 );

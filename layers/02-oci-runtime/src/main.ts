@@ -2,6 +2,7 @@
 import { exitAtOnce, type Flag, runCommandLine } from '@strata/namespaces';
 import manifest from '../package.json' with { type: 'json' };
 import { verbs } from './cli/verbs.ts';
+import { OCI_VERSION } from './config/oci-version.ts';
 
 const globals: Readonly<Record<string, Flag>> = {
   root: { type: 'string', value: 'DIR', help: 'state directory (default /run/strata/oci)' },
@@ -10,12 +11,14 @@ const globals: Readonly<Record<string, Flag>> = {
     help: 'have systemd make the cgroup; cgroupsPath is SLICE:PREFIX:NAME',
   },
   rootless: { type: 'string', value: 'true|false|auto', help: 'accepted for compatibility' },
+  criu: { type: 'string', value: 'PATH', help: 'accepted for compatibility' },
 };
 
 const program = {
   name: 'strata-oci',
+  unknownCommandCode: 3,
   summary: 'an OCI runtime',
-  version: `${manifest.version}\nspec: 1.3.0`,
+  version: `${manifest.version}\nspec: ${OCI_VERSION}\nnode: ${process.version}`,
   globals,
   verbs,
 };

@@ -117,7 +117,7 @@ export const cgroup: Verb = {
       version: '',
       globals: {},
       verbs: GROUP,
-      outer: call.globals,
+      outer: call,
     };
     return runCommandLine(program, call.arguments);
   },

@@ -163,7 +163,7 @@ export const seccomp: Verb = {
       version: '',
       globals: {},
       verbs: GROUP,
-      outer: call.globals,
+      outer: call,
     };
     return runCommandLine(program, call.arguments);
   },

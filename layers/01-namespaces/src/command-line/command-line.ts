@@ -2,11 +2,12 @@
  * From arguments to an exit code: global flags, the verb, its flags; errors to stderr and, in the
  * form that a runtime's callers parse, to the file of --log.
  */
-import { appendFileSync } from 'node:fs';
-import { describeError, StrataError } from '../errors/strata-error.ts';
-import { traceToFile } from '../trace/otlp-file.ts';
+import { StrataError } from '../errors/strata-error.ts';
+import { otlpFile } from '../trace/otlp-file.ts';
+import { allOf, setSpanExporter } from '../trace/span.ts';
 import { Call, type Flag, type LazyVerb, parseFlags, Values, type Verb } from './flags.ts';
-import { print, printError } from './print.ts';
+import { Log } from './log.ts';
+import { print } from './print.ts';
 
 export interface Program {
   name: string;
@@ -15,8 +16,10 @@ export interface Program {
   version: string;
   globals: Readonly<Record<string, Flag>>;
   verbs: Readonly<Record<string, Verb | LazyVerb>>;
-  /** For a group of verbs (`strata image ...`): the global flags that came before its name. */
-  outer?: Values;
+  /** For a group of verbs (`strata image ...`): the call of its name. */
+  outer?: Call;
+  /** The exit code where there is no such command; default 1, as for all other errors. */
+  unknownCommandCode?: number;
 }
 
 const COMMON_GLOBALS: Readonly<Record<string, Flag>> = {
@@ -31,34 +34,37 @@ const HELP: Flag = { type: 'boolean', short: 'h', help: 'show this text' };
 
 /** Runs one command; resolves to its exit code. */
 export async function runCommandLine(program: Program, args: readonly string[]): Promise<number> {
-  let globals = program.outer ?? new Values({});
+  let log = program.outer?.log ?? Log.ofProgram(program.name);
   try {
     const flags = program.outer ? { help: HELP } : { ...program.globals, ...COMMON_GLOBALS };
     const { values, positionals } = parseFlags(args, flags, true);
-    if (!program.outer) globals = new Values(values);
     if (values.version) return printed(`${program.name} version ${program.version}\n`);
     const [name, ...rest] = positionals;
     if (values.help || name === undefined || name === 'help') {
       return printed(overview(program, flags));
     }
-    traceToFile(program.name, globals.text('trace'));
-    return await runVerb(program, { name, args: rest, globals });
+    const globals = program.outer?.globals ?? new Values(values);
+    if (!program.outer) {
+      log = Log.fromFlags(program.name, globals);
+      setSpanExporter(allOf([otlpFile(program.name, globals.text('trace')), log.steps]));
+    }
+    return await runVerb(program, { name, args: rest, globals, log });
   } catch (error) {
-    report(program.name, error, globals);
+    log.error(error);
     return exitCodeOf(error);
   }
 }
 
 async function runVerb(
   program: Program,
-  call: { name: string; args: readonly string[]; globals: Values },
+  call: { name: string; args: readonly string[]; globals: Values; log: Log },
 ): Promise<number> {
-  const { name, args, globals } = call;
+  const { name, args } = call;
   const entry = Object.hasOwn(program.verbs, name) ? program.verbs[name] : undefined;
   if (!entry) {
-    throw new StrataError('USAGE', `unknown command ${JSON.stringify(name)}`, {
-      hint: `${program.name} --help lists the commands`,
-    });
+    const hint = `${program.name} --help lists the commands`;
+    const error = new StrataError('USAGE', `unknown command ${JSON.stringify(name)}`, { hint });
+    throw Object.assign(error, { exitCode: program.unknownCommandCode ?? 1 });
   }
   const verb = 'load' in entry ? { summary: entry.summary, ...(await entry.load()) } : entry;
   const flags = { ...verb.flags, help: HELP };
@@ -69,31 +75,13 @@ async function runVerb(
     const message = `${name} takes ${verb.usage || 'no arguments'}; ${positionals.length} given`;
     throw new StrataError('USAGE', message);
   }
-  return verb.run(new Call(globals, positionals, values));
+  return verb.run(new Call({ ...call, arguments: positionals, values }));
 }
 
 /** 1, unless the verb has said otherwise (`strata run`: 125). */
 function exitCodeOf(error: unknown): number {
   const code = error instanceof Error && 'exitCode' in error ? error.exitCode : 1;
   return typeof code === 'number' ? code : 1;
-}
-
-function report(name: string, error: unknown, globals: Values): void {
-  const message = describeError(error);
-  printError(`${name}: ${message}\n`);
-  if (globals.flag('debug') && error instanceof Error) printError(`${error.stack}\n`);
-  const log = globals.text('log');
-  if (!log) return;
-  const time = new Date().toISOString();
-  const line =
-    globals.text('log-format') === 'json'
-      ? JSON.stringify({ level: 'error', msg: message, time })
-      : `time="${time}" level=error msg=${JSON.stringify(message)}`;
-  try {
-    appendFileSync(log, `${line}\n`);
-  } catch (cause) {
-    printError(`${name}: cannot write --log: ${(cause as Error).message}\n`);
-  }
 }
 
 function printed(text: string): number {

@@ -1,11 +1,19 @@
 /**
- * A command line as a table of verbs and flags, parsed by node:util's parseArgs.
+ * A command line as a table of verbs and flags.
  *
  * For the binaries that are executed once or more per container: importing a command-line library
- * takes longer than `strata-oci state` may take in all (docs/decisions/001).
+ * takes longer than `strata-oci state` may take in all (docs/decisions/001). Written as getopt_long(3)
+ * has it, and as the Go programs do that callers know our binaries by:
+ *
+ *   --name value   --name=value   -n value   -nvalue   -ab          getopt_long
+ *   -name value    -name=value    -n=value   --name=false           Go
+ *
+ * A flag with a value takes the next word whatever it is: `--memory-swap -1`.
+ *
+ * @see https://pkg.go.dev/flag#hdr-Command_line_flag_syntax
  */
-import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { StrataError } from '../errors/strata-error.ts';
+import type { Log } from './log.ts';
 
 export interface Flag {
   type: 'boolean' | 'string';
@@ -55,17 +63,32 @@ export class Values {
     const value = this.#values[name];
     return Array.isArray(value) ? value.map(String) : [];
   }
+  /** @throws {StrataError} USAGE where it is no whole number */
+  integer(name: string): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const number = /^[+-]?\d{1,19}$/.test(text) ? Number(text) : Number.NaN;
+    if (Number.isSafeInteger(number)) return number;
+    throw new StrataError('USAGE', `--${name}: not a whole number: ${JSON.stringify(text)}`);
+  }
 }
 
-/** One call of a verb: its own flags, its arguments, and the flags before it. */
+/** One call of a verb: its own flags, its arguments, the flags before it, where its messages go. */
 export class Call extends Values {
   readonly globals: Values;
   readonly arguments: readonly string[];
+  readonly log: Log;
 
-  constructor(globals: Values, positionals: readonly string[], values: Record<string, unknown>) {
-    super(values);
-    this.globals = globals;
-    this.arguments = positionals;
+  constructor(call: {
+    globals: Values;
+    arguments: readonly string[];
+    values: Record<string, unknown>;
+    log: Log;
+  }) {
+    super(call.values);
+    this.globals = call.globals;
+    this.arguments = call.arguments;
+    this.log = call.log;
   }
 }
 
@@ -83,37 +106,82 @@ export function parseFlags(
   flags: Readonly<Record<string, Flag>>,
   stopAtPositional: boolean,
 ): Parsed {
-  const options: NonNullable<ParseArgsConfig['options']> = {};
-  for (const [name, { type, short, multiple }] of Object.entries(flags)) {
-    options[name] = { type, ...(short && { short }), ...(multiple && { multiple }) };
+  const parser = new Parser(args, flags);
+  const positionals: string[] = [];
+  for (let word = parser.next(); word !== undefined; word = parser.next()) {
+    if (word === '--') break;
+    if (!word.startsWith('-') || word === '-') {
+      positionals.push(word);
+      if (stopAtPositional) break;
+    } else {
+      parser.flag(word);
+    }
   }
-  const end = stopAtPositional ? firstPositional(args, flags) : args.length;
-  try {
-    const parsed = parseArgs({ args: args.slice(0, end), options, allowPositionals: true });
-    return {
-      values: { ...parsed.values },
-      positionals: [...parsed.positionals, ...args.slice(end)],
-    };
-  } catch (cause) {
-    throw new StrataError('USAGE', (cause as Error).message.split('. ')[0]!, { cause });
+  return { values: parser.values, positionals: [...positionals, ...parser.rest()] };
+}
+
+class Parser {
+  readonly values: Record<string, unknown> = {};
+  readonly #args: readonly string[];
+  readonly #flags: Readonly<Record<string, Flag>>;
+  #index = 0;
+
+  constructor(args: readonly string[], flags: Readonly<Record<string, Flag>>) {
+    this.#args = args;
+    this.#flags = flags;
+  }
+
+  next(): string | undefined {
+    return this.#args[this.#index++];
+  }
+
+  rest(): readonly string[] {
+    return this.#args.slice(this.#index);
+  }
+
+  /** Takes a word that starts with a dash, and the next one where that is its value. */
+  flag(word: string): void {
+    const [, dashes, name, value] = /^(--?)([^=]*)(?:=(.*))?$/s.exec(word)!;
+    const isLong = dashes === '--' || name!.length > 1;
+    if (isLong && Object.hasOwn(this.#flags, name!)) this.#set(name!, value, dashes! + name);
+    else if (dashes === '--') throw unknown(word);
+    else this.#letters(word);
+  }
+
+  /** `-a`, `-ab`, `-nVALUE` and `-n=VALUE`. */
+  #letters(word: string): void {
+    for (let at = 1; at < word.length; at++) {
+      const letter = word[at]!;
+      const name = Object.keys(this.#flags).find((each) => this.#flags[each]!.short === letter);
+      if (name === undefined) throw unknown(word);
+      const rest = word.slice(at + 1);
+      if (rest !== '' && (rest.startsWith('=') || this.#flags[name]!.type === 'string')) {
+        this.#set(name, rest.startsWith('=') ? rest.slice(1) : rest, `-${letter}`);
+        return;
+      }
+      this.#set(name, undefined, `-${letter}`);
+    }
+  }
+
+  #set(name: string, given: string | undefined, written: string): void {
+    const { type, multiple } = this.#flags[name]!;
+    if (type === 'boolean') {
+      this.values[name] = given === undefined || parseBoolean(given, written);
+      return;
+    }
+    const value = given ?? this.next();
+    if (value === undefined) throw new StrataError('USAGE', `option ${written} needs a value`);
+    if (multiple) this.values[name] = [...((this.values[name] as string[]) ?? []), value];
+    else this.values[name] = value;
   }
 }
 
-/** Index of the first word that is neither an option nor an option's value. */
-function firstPositional(args: readonly string[], flags: Readonly<Record<string, Flag>>): number {
-  const takesValue = (word: string): boolean => {
-    const name = word.replace(/^--?/, '');
-    return Object.entries(flags).some(
-      ([flag, { type, short }]) =>
-        type === 'string' && (word.startsWith('--') ? flag === name : short === name),
-    );
-  };
-  let index = 0;
-  while (index < args.length) {
-    const word = args[index]!;
-    if (!word.startsWith('-') || word === '-') break;
-    index += takesValue(word) ? 2 : 1;
-    if (word === '--') break;
-  }
-  return Math.min(index, args.length);
+const unknown = (word: string): StrataError =>
+  new StrataError('USAGE', `unknown option ${JSON.stringify(word)}`);
+
+/** What Go's strconv.ParseBool takes. */
+function parseBoolean(text: string, written: string): boolean {
+  if (/^(1|t|true)$/i.test(text)) return true;
+  if (/^(0|f|false)$/i.test(text)) return false;
+  throw new StrataError('USAGE', `option ${written} is true or false, not ${JSON.stringify(text)}`);
 }

@@ -44,6 +44,59 @@ export function errnoName(errno: number): string {
   return names().get(errno) ?? `E${errno}`;
 }
 
+/** What strerror(3) says, in lower case, of those that system calls for containers fail with. */
+const WORDS: Readonly<Record<number, string>> = {
+  1: 'operation not permitted',
+  2: 'no such file or directory',
+  3: 'no such process',
+  5: 'input/output error',
+  6: 'no such device or address',
+  7: 'argument list too long',
+  8: 'exec format error',
+  9: 'bad file descriptor',
+  10: 'no child processes',
+  11: 'resource temporarily unavailable',
+  12: 'cannot allocate memory',
+  13: 'permission denied',
+  14: 'bad address',
+  16: 'device or resource busy',
+  17: 'file exists',
+  18: 'invalid cross-device link',
+  19: 'no such device',
+  20: 'not a directory',
+  21: 'is a directory',
+  22: 'invalid argument',
+  23: 'too many open files in system',
+  24: 'too many open files',
+  25: 'inappropriate ioctl for device',
+  26: 'text file busy',
+  27: 'file too large',
+  28: 'no space left on device',
+  30: 'read-only file system',
+  31: 'too many links',
+  32: 'broken pipe',
+  34: 'numerical result out of range',
+  36: 'file name too long',
+  38: 'function not implemented',
+  39: 'directory not empty',
+  40: 'too many levels of symbolic links',
+  61: 'no data available',
+  75: 'value too large for defined data type',
+  95: 'operation not supported',
+  98: 'address already in use',
+  101: 'network is unreachable',
+  104: 'connection reset by peer',
+  110: 'connection timed out',
+  111: 'connection refused',
+  116: 'stale file handle',
+  122: 'disk quota exceeded',
+};
+
+/** The kernel's reason in words; undefined for a number whose name is all there is to say. */
+export function errnoText(errno: number): string | undefined {
+  return WORDS[errno];
+}
+
 /** The number of an errno name; throws for a name the kernel does not have. */
 export function errnoNumber(name: string): number {
   numberByName ??= new Map([...names()].map(([number, text]) => [text, number]));

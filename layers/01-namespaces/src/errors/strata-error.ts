@@ -5,6 +5,8 @@
  * peer said (`errno`, `syscall`, `cause`) and what a person can do about it (`hint`). The edge of a
  * program (a command's main, a log line, a gRPC status) is the only place that turns it into text.
  */
+import { errnoText } from './errno.ts';
+
 export interface ErrorDetails {
   /** What was being done, in the words of the plan: 'mount /proc', 'attach to cgroup'. */
   step?: string | undefined;
@@ -71,15 +73,19 @@ function strataErrorOf(error: unknown): StrataError | undefined {
 }
 
 /**
- * What a command prints: the step, the field where the message does not name it, the message, and
- * the hint.
+ * What a command prints: the step, the field where the message does not name it, the message, the
+ * kernel's reason in words, and the hint. Callers look for the words: engines give a container whose
+ * program is not found (`no such file or directory`) the exit code 127, and one that may not be
+ * executed (`permission denied`) 126.
  */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (!(error instanceof StrataError)) return error.message;
-  const { step, field, message, hint } = error;
+  const { step, field, message, errno, hint } = error;
   const where = [step, field].filter((place) => place !== undefined && !message.includes(place));
-  return `${[...where, message].join(': ')}${hint ? ` (${hint})` : ''}`;
+  const words = errno === undefined ? undefined : errnoText(errno);
+  const reason = words !== undefined && !message.toLowerCase().includes(words) ? [words] : [];
+  return `${[...where, message, ...reason].join(': ')}${hint ? ` (${hint})` : ''}`;
 }
 
 /** The errno of any error that carries one, ours or Node's (whose errno is negative). */

@@ -44,11 +44,20 @@ export function toOtlpLine(spans: readonly SpanRecord[], service: string): strin
  * Turns tracing on if a file is named, by `--trace` or by the environment's STRATA_TRACE.
  * @param service the program's name, such as strata-cri
  */
-export function traceToFile(service: string, path = process.env.STRATA_TRACE): void {
-  if (!path) return;
+export function traceToFile(service: string, path?: string): void {
+  const exporter = otlpFile(service, path);
+  if (exporter) setSpanExporter(exporter);
+}
+
+/** As `traceToFile`, for who sets the exporter. */
+export function otlpFile(
+  service: string,
+  path = process.env.STRATA_TRACE,
+): OtlpFileExporter | undefined {
+  if (!path) return undefined;
   const exporter = new OtlpFileExporter(path, service);
-  setSpanExporter(exporter);
   process.on('exit', () => exporter.flush());
+  return exporter;
 }
 
 function toOtlp(span: SpanRecord): object {

@@ -36,7 +36,27 @@ export interface SpanRecord {
 export interface SpanExporter {
   add(span: SpanRecord): void;
   flush(): void;
+  /** It does not want a span for each system call, which would then have to be made one by one. */
+  readonly withoutSyscalls?: boolean;
 }
+
+/** One that gives spans to all of those that are there; undefined where none is. */
+export function allOf(exporters: readonly (SpanExporter | undefined)[]): SpanExporter | undefined {
+  const all = exporters.filter((each) => each !== undefined);
+  if (all.length < 2) return all[0];
+  return {
+    withoutSyscalls: all.every(({ withoutSyscalls }) => withoutSyscalls),
+    add(span) {
+      for (const each of all) if (!isOfSyscall(span) || !each.withoutSyscalls) each.add(span);
+    },
+    flush() {
+      for (const each of all) each.flush();
+    },
+  };
+}
+
+const SYSCALL_ARGUMENTS = 'syscall.args';
+const isOfSyscall = ({ attributes }: SpanRecord): boolean => SYSCALL_ARGUMENTS in attributes;
 
 interface Context {
   traceId: string;
@@ -135,7 +155,7 @@ function settle<T>(work: () => T, finish: (error?: unknown) => void): T {
  */
 export function syscallSpans(executedBy: string): SyscallListener | undefined {
   const target = exporter;
-  if (!target) return undefined;
+  if (!target || target.withoutSyscalls) return undefined;
   return (record) => {
     const parent = storage?.getStore();
     if (parent) target.add(syscallSpan(record, parent, executedBy));
@@ -152,7 +172,7 @@ function syscallSpan(record: SyscallRecord, parent: Context, executedBy: string)
     startNs,
     endNs: startNs + BigInt(Math.round(record.durationNs)),
     attributes: {
-      'syscall.args': record.args.map(formatArg).join(', '),
+      [SYSCALL_ARGUMENTS]: record.args.map(formatArg).join(', '),
       'syscall.result': record.result < 0 ? errnoName(-record.result) : record.result,
       'syscall.process': executedBy,
     },

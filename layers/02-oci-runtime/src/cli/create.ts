@@ -10,7 +10,7 @@ export const create: Verb = {
   flags: CREATE_FLAGS,
   async run(call) {
     const options = createOptions(call);
-    const spec = specOf(options.bundle);
+    const spec = specOf(call, options.bundle);
     requireConsoleSocket(call, spec.process?.terminal ?? false);
     const { pid } = await inCgroup(call, { ...options, spec }, (all) =>
       runtimeOf(call).create(all),

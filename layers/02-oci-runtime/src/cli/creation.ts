@@ -1,6 +1,6 @@
 /** What `create` and `run` share: their flags, and how they put a container into its cgroup. */
 import { resolve } from 'node:path';
-import { type Call, type Flag, printError, StrataError } from '@strata/namespaces';
+import { type Call, type Flag, StrataError } from '@strata/namespaces';
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec } from '../config/spec.ts';
 import { configWarnings } from '../config/warnings.ts';
@@ -24,12 +24,10 @@ export function createOptions(call: Call) {
   };
 }
 
-/** The spec of a bundle; what is odd about it is told on standard error. */
-export function specOf(bundle: string): Spec {
+/** The spec of a bundle; what is odd about it is told as a warning. */
+export function specOf(call: Call, bundle: string): Spec {
   const { spec } = readBundle(bundle);
-  for (const { message } of configWarnings(spec)) {
-    printError(`strata-oci: warning: config.json: ${message}\n`);
-  }
+  for (const { message } of configWarnings(spec)) call.log.warning(`config.json: ${message}`);
   return spec;
 }
 

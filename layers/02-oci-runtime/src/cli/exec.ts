@@ -23,19 +23,31 @@ export const exec: Verb = {
     'console-socket': CONSOLE_SOCKET,
   },
   async run(call) {
-    const runtime = runtimeOf(call);
-    const [id, ...args] = call.arguments;
-    const specProcess = execProcess(call, runtime.state(id!).bundle, args);
-    const consoleSocket = call.text('console-socket');
-    const executed = runtime.exec({
-      id: id!,
-      process: specProcess,
-      ...(consoleSocket !== undefined && { consoleSocket }),
-    });
-    writePidFile(call, executed.pid);
-    return call.flag('detach') ? 0 : runForeground(executed);
+    try {
+      return await execute(call);
+    } catch (error) {
+      if (error instanceof Error) Object.assign(error, { exitCode: FAILED });
+      throw error;
+    }
   },
 };
+
+/** Not 1, which a program may well end with. */
+const FAILED = 255;
+
+async function execute(call: Call): Promise<number> {
+  const runtime = runtimeOf(call);
+  const [id, ...args] = call.arguments;
+  const specProcess = execProcess(call, runtime.state(id!).bundle, args);
+  const consoleSocket = call.text('console-socket');
+  const executed = runtime.exec({
+    id: id!,
+    process: specProcess,
+    ...(consoleSocket !== undefined && { consoleSocket }),
+  });
+  writePidFile(call, executed.pid);
+  return call.flag('detach') ? 0 : runForeground(executed);
+}
 
 function execProcess(call: Call, bundle: string, args: readonly string[]): SpecProcess {
   const file = call.text('process');

@@ -2,11 +2,13 @@
 import { writeFileSync } from 'node:fs';
 import type { Call, Flag } from '@strata/namespaces';
 import { Runtime } from '../runtime/runtime.ts';
+import { rootDirectory } from './root-directory.ts';
 
-const DEFAULT_ROOT = '/run/strata/oci';
-
-export const runtimeOf = (call: Call): Runtime =>
-  new Runtime({ root: call.globals.text('root') ?? DEFAULT_ROOT });
+export const runtimeOf = ({ globals, log }: Call): Runtime =>
+  new Runtime({
+    root: rootDirectory(globals.text('root')),
+    onWarning: (message) => log.warning(message),
+  });
 
 export const BUNDLE: Flag = {
   type: 'string',

@@ -18,7 +18,7 @@ export const run: Verb = {
   async run(call) {
     const options = createOptions(call);
     const runtime = runtimeOf(call);
-    const spec = specOf(options.bundle);
+    const spec = specOf(call, options.bundle);
     const detach = call.flag('detach');
     if (detach) requireConsoleSocket(call, spec.process?.terminal ?? false);
     const create = (all: CreateOptions) => runtime.createHeld(all);

@@ -1,6 +1,7 @@
 /** `strata-oci state` */
 import { print, type Verb } from '@strata/namespaces';
 import { runtimeOf } from './flags.ts';
+import { shownState } from './shown-state.ts';
 
 export const state: Verb = {
   summary: 'show the state of a container as JSON',
@@ -8,9 +9,8 @@ export const state: Verb = {
   arguments: [1, 1],
   flags: {},
   run(call) {
-    const found = runtimeOf(call).state(call.arguments[0]!);
-    const { ociVersion, id, pid, status, bundle, rootfs, created, annotations } = found;
-    const shown = { ociVersion, id, pid, status, bundle, rootfs, created, annotations, owner: '' };
+    // runc leaves the owner to `list`.
+    const shown = shownState(runtimeOf(call).state(call.arguments[0]!), '');
     print(`${JSON.stringify(shown, null, 2)}\n`);
     return 0;
   },

@@ -9,7 +9,6 @@ import { create } from './create.ts';
 import { remove } from './delete.ts';
 import { exec } from './exec.ts';
 import { kill } from './kill.ts';
-import { list } from './list.ts';
 import { run } from './run.ts';
 import { start } from './start.ts';
 import { state } from './state.ts';
@@ -21,7 +20,10 @@ export const verbs: Readonly<Record<string, Verb | LazyVerb>> = {
   state,
   kill,
   delete: remove,
-  list,
+  list: {
+    summary: 'list containers',
+    load: async () => (await import('./list.ts')).list,
+  },
   spec: {
     summary: 'write a config.json to start from',
     load: async () => (await import('./spec.ts')).spec,

@@ -4,10 +4,8 @@
  * In meaning the same as what runc 1.1's `spec` and `spec --rootless` write; a test compares them.
  */
 import { existsSync } from 'node:fs';
+import { OCI_VERSION } from './oci-version.ts';
 import type { Mount, Spec } from './spec.ts';
-
-/** The version of the specification that this runtime implements. */
-export const OCI_VERSION = '1.3.0';
 
 /** There on a host whose only cgroup hierarchy is version 2: its root is a cgroup itself. */
 const V2_ROOT_FILE = '/sys/fs/cgroup/cgroup.controllers';

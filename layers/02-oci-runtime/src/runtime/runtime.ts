@@ -221,14 +221,21 @@ export class Runtime {
     });
   }
 
-  /** All containers of this root, those that vanish meanwhile left out. */
-  list(): RuntimeState[] {
+  /**
+   * All containers of this root, those that vanish meanwhile left out.
+   * @param options.unreadable hears of those whose state is unreadable, which are left out then;
+   *   without it that is an error
+   */
+  list(options: { unreadable?: (id: string, error: StrataError) => void } = {}): RuntimeState[] {
     return this.#store.ids().flatMap((id) => {
       try {
         return [this.state(id)];
       } catch (error) {
-        if (error instanceof StrataError && error.code === 'NOT_FOUND') return [];
-        throw error;
+        if (!(error instanceof StrataError)) throw error;
+        if (error.code === 'NOT_FOUND') return [];
+        if (!options.unreadable || error.code !== 'CORRUPT_STATE') throw error;
+        options.unreadable(id, error);
+        return [];
       }
     });
   }

@@ -147,7 +147,7 @@ export const image: Verb = {
       version: '',
       globals: {},
       verbs: GROUP,
-      outer: call.globals,
+      outer: call,
     };
     return runCommandLine(program, call.arguments);
   },

@@ -73,6 +73,6 @@ export const pod: Verb = {
   flags: {},
   run(call) {
     const program = { name: 'strata pod', summary: 'pods', version: '', globals: {}, verbs: GROUP };
-    return runCommandLine({ ...program, outer: call.globals }, call.arguments);
+    return runCommandLine({ ...program, outer: call }, call.arguments);
   },
 };

@@ -1,0 +1,98 @@
+/**
+ * Runs `strata-oci`, and beside it Debian's runc with the same words, each with containers of its own
+ * below one directory.
+ */
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const RUNC = '/usr/sbin/runc';
+export const hasRunc = existsSync(RUNC);
+const PATIENCE_MS = 60_000;
+
+export interface Outcome {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface CommandOptions {
+  input?: string;
+  env?: NodeJS.ProcessEnv;
+  cwd?: string;
+  /** Further descriptors, from 3 on. */
+  descriptors?: readonly number[];
+}
+
+export class Command {
+  readonly program: string;
+  readonly root: string;
+
+  constructor(program: string, root: string) {
+    this.program = program;
+    this.root = root;
+  }
+
+  /** Runs it to its end. Its output is a file: a container that it leaves behind keeps a pipe open. */
+  run(args: readonly string[], options: CommandOptions = {}): Outcome {
+    const { input, cwd, env, descriptors = [] } = options;
+    using files = new OutputFiles();
+    const ended = spawnSync(this.program, ['--root', this.root, ...args], {
+      timeout: PATIENCE_MS,
+      ...(cwd !== undefined && { cwd }),
+      ...(env && { env: { ...process.env, ...env } }),
+      input: input ?? '',
+      stdio: ['pipe', files.stdout, files.stderr, ...descriptors],
+    });
+    if (ended.error) throw ended.error;
+    return { code: ended.status, ...files.read() };
+  }
+
+  /** As `run`, for one that has to succeed; what it has written. */
+  out(args: readonly string[], options: CommandOptions = {}): string {
+    const { code, stdout, stderr } = this.run(args, options);
+    if (code === 0) return stdout;
+    throw new Error(`${this.program} ${args.join(' ')}: exit code ${code}: ${stderr}`);
+  }
+
+  /** Kills and deletes what is there. */
+  removeAll(): void {
+    for (const id of this.out(['list', '-q']).split('\n').filter(Boolean)) {
+      this.out(['delete', '--force', id]);
+    }
+  }
+}
+
+class OutputFiles implements Disposable {
+  readonly #directory = mkdtempSync(join(tmpdir(), 'strata-output-'));
+  readonly stdout = openSync(join(this.#directory, 'stdout'), 'w+');
+  readonly stderr = openSync(join(this.#directory, 'stderr'), 'w+');
+
+  read(): { stdout: string; stderr: string } {
+    const text = (name: string): string => readFileSync(join(this.#directory, name), 'utf8');
+    return { stdout: text('stdout'), stderr: text('stderr') };
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.stdout);
+    closeSync(this.stderr);
+    rmSync(this.#directory, { recursive: true });
+  }
+}
+
+/** The program as it is installed: its launcher, and the bundle where there is one. */
+export function strataOci(directory: string): Command {
+  return new Command(join(import.meta.dirname, '../bin/strata-oci'), join(directory, 'strata'));
+}
+
+export function runc(directory: string): Command {
+  return new Command(RUNC, join(directory, 'runc'));
+}
+
+/** The JSON with each value replaced by its type: what two programs must have in common. */
+export function shapeOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length > 0 ? [shapeOf(value[0])] : [];
+  if (value === null || typeof value !== 'object') return value === null ? 'null' : typeof value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, shapeOf(each)]));
+}
