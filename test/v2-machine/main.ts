@@ -27,6 +27,7 @@ const SMOKE = [
   'layers/01-namespaces/test/cgroups',
   'layers/01-namespaces/test/systemd',
   'layers/02-oci-runtime/test/lifecycle',
+  'layers/02-oci-runtime/test/cgroup-delegation',
 ];
 const TALLY = /^\d+ passed, \d+ failed, \d+ skipped$/;
 const MEMORY_MIB = 3072;

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { unifiedOf } from '../src/cgroups/layout.ts';
 import { Cgroup, type CgroupResources, detectCgroups } from '../src/index.ts';
 import { Stub } from '../src/stub/stub.ts';
-import { CLONE_PARENT } from '../src/syscalls/constants.ts';
+import { AT_FDCWD, CLONE_PARENT, O_WRONLY } from '../src/syscalls/constants.ts';
 
 const PARENT = `/strata-test-cgroups-${process.pid}`;
 const { mode, hierarchies } = detectCgroups();
@@ -105,6 +105,30 @@ describe('a cgroup on this machine', () => {
     Cgroup.create(`${PARENT}/a/b/c`);
     Cgroup.openIfThere(PARENT)!.delete();
     expect(left()).toEqual([]);
+  });
+
+  test('is listed and removed with those below it where their paths are too long to be used', () => {
+    const cgroup = Cgroup.create(`${PARENT}/a`);
+    // Where its processes are listed.
+    const directory = cgroup.paths[mode === 'v2' ? '' : 'freezer']!;
+    const name = 'x'.repeat(200);
+    using stub = Stub.spawn();
+    const { sys } = stub;
+    sys.chdir(directory);
+    for (let depth = 0; depth < 40; depth++) {
+      sys.mkdirat(AT_FDCWD, 'beside', 0o755);
+      sys.mkdirat(AT_FDCWD, name, 0o755);
+      sys.chdir(name);
+    }
+    const fd = sys.openat2('cgroup.procs', { flags: O_WRONLY });
+    sys.write(fd, '0');
+    sys.close(fd);
+    sys.chdir('/');
+    expect(() => readdirSync(directory + `/${name}`.repeat(40))).toThrow('ENAMETOOLONG');
+    expect(cgroup.processes()).toEqual([stub.pid]);
+    stub.exit();
+    cgroup.delete();
+    expect(existsSync(directory)).toBe(false);
   });
 
   test('that has vanished is removed without complaint, and takes no process', () => {

@@ -7,7 +7,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { localSyscalls, type MountInfo, parseMountinfo, Stub } from '@strata/namespaces';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
-import type { Spec } from '../src/config/spec.ts';
+import type { Spec, SpecProcess } from '../src/config/spec.ts';
 import { Runtime } from '../src/index.ts';
 import type { RuntimeState } from '../src/runtime/runtime.ts';
 import { type Footprint, footprint, removeTestCgroups, TestBundle } from './bundle.ts';
@@ -69,6 +69,15 @@ export class ContainerTests {
     localSyscalls().waitid(pid, WEXITED);
     this.runtime.delete('test', { force: true });
     return this.output;
+  }
+
+  /** Runs a further process in the container to its end; returns what it has written. */
+  exec(specProcess: SpecProcess): string {
+    const before = this.output.length;
+    const stdio = [this.#output, this.#output, this.#output] as const;
+    const { pid } = this.runtime.exec({ id: 'test', process: specProcess, stdio });
+    localSyscalls().waitid(pid, WEXITED);
+    return this.output.slice(before);
   }
 
   /** A container that sleeps, made by the binary in the mount namespace of another process. */

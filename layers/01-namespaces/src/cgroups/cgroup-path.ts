@@ -40,12 +40,34 @@ export function pathInHierarchy(
   own: () => ReadonlyMap<string, string> = ownCgroups,
 ): string {
   if (path.startsWith('/')) return path;
-  const from = own().get(hierarchy.key) ?? '/';
-  // What is mounted may be a part of the hierarchy only: /docker/1234 in a container.
-  const { root } = hierarchy;
-  const isBelow = root === '/' || from === root || from.startsWith(`${root}/`);
-  const base = !isBelow ? '' : from.slice(root === '/' ? 0 : root.length);
-  return `${base === '/' ? '' : base}/${path}`;
+  const base = belowMount(own().get(hierarchy.key) ?? '/', hierarchy) ?? '';
+  return `${base}/${path}`;
+}
+
+/**
+ * A path of /proc/PID/cgroup as one below the mount point, '' for the mount point itself; undefined
+ * for what is not mounted. What is mounted may be a part only: /docker/1234 in a container.
+ */
+function belowMount(path: string, { root }: Hierarchy): string | undefined {
+  const isBelow = root === '/' || path === root || path.startsWith(`${root}/`);
+  if (!isBelow) return undefined;
+  const below = path.slice(root === '/' ? 0 : root.length);
+  return below === '/' ? '' : below;
+}
+
+/**
+ * The directory of the cgroup that a process is in.
+ * @throws {StrataError} NO_CGROUP where it is not in what is mounted; Node's error with errno where the
+ *   process has ended
+ */
+export function directoryOfProcess(pid: number, hierarchy: Hierarchy): string {
+  const path = parseProcessCgroups(readFileSync(`/proc/${pid}/cgroup`, 'utf8')).get(hierarchy.key);
+  // '/..' leads out of the part that our cgroup namespace shows.
+  const isShown = path !== undefined && !path.startsWith('/..');
+  const below = isShown ? belowMount(path, hierarchy) : undefined;
+  if (below !== undefined) return hierarchy.mountPoint + below;
+  const message = `process ${pid} is in no cgroup below ${hierarchy.mountPoint}`;
+  throw new StrataError('NO_CGROUP', message, { path: path ?? hierarchy.mountPoint });
 }
 
 const ownCgroups = (): ReadonlyMap<string, string> =>

@@ -13,15 +13,16 @@
  * @see cgroups(7), Documentation/admin-guide/cgroup-v2.rst
  */
 import { existsSync } from 'node:fs';
-import { ESRCH } from '../errors/errno.ts';
+import { EBUSY, ESRCH } from '../errors/errno.ts';
 import { errnoOf, StrataError } from '../errors/strata-error.ts';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../syscalls/constants.ts';
 import { localSyscalls, type Syscalls } from '../syscalls/syscalls.ts';
 import { applyLimits } from './apply-limits.ts';
 import { writeCgroupFile } from './cgroup-file.ts';
-import { pathInHierarchy, validateCgroupPath } from './cgroup-path.ts';
+import { directoryOfProcess, pathInHierarchy, validateCgroupPath } from './cgroup-path.ts';
 import { planLimits } from './controllers.ts';
-import { makeCgroupDirectory, processesBelow, removeCgroupTree } from './directories.ts';
+import { delegateCgroup } from './delegate.ts';
+import { makeCgroupDirectory } from './directories.ts';
 import { CgroupEvents, type CgroupWatchOptions } from './events/events.ts';
 import { type Freezer, freeze, isFreezing, thaw } from './freezer.ts';
 import { killAll } from './kill.ts';
@@ -38,6 +39,7 @@ import { readOomKills } from './oom-kills.ts';
 import { Patience } from './patience.ts';
 import type { CgroupResources } from './resources.ts';
 import { type CgroupStats, readStats } from './stats/stats.ts';
+import { processesBelow, removeCgroupTree } from './tree.ts';
 
 /** Key of the hierarchy ('' for v2) → absolute directory. */
 export type CgroupPaths = Readonly<Record<string, string>>;
@@ -175,11 +177,39 @@ export class Cgroup implements Disposable {
    * The kernel waits for an RCU grace period here, milliseconds; a process that is about to be made
    * is better born in its cgroup (`openForClone`) or moves its one thread itself (see layer 02).
    *
+   * @param options.beside a process of the cgroup. Where the cgroup, delegated, has spread its
+   *   processes over cgroups below it, and so takes none itself, this one's is taken.
    * @throws {StrataError} CGROUP_WRITE: ESRCH for a process that has ended, ENOENT for a cgroup that
    *   was removed, EBUSY for one of v2 that has controllers for those below it
    */
-  attach(pid: number): void {
-    for (const directory of Object.values(this.#paths)) moveProcess(directory, pid);
+  attach(pid: number, options: { beside?: number | undefined } = {}): void {
+    for (const [key, directory] of Object.entries(this.#paths)) {
+      try {
+        moveProcess(directory, pid);
+      } catch (error) {
+        const isSpread = key === UNIFIED_KEY && errnoOf(error) === EBUSY;
+        if (!isSpread || options.beside === undefined) throw error;
+        moveProcess(this.#placeBelow(directory, options.beside), pid);
+      }
+    }
+  }
+
+  #placeBelow(directory: string, pid: number): string {
+    const place = directoryOfProcess(pid, unifiedOf(this.#layout)!);
+    if (place.startsWith(`${directory}/`)) return place;
+    throw new StrataError('CGROUP_WRITE', `process ${pid} is in ${place}, not below ${directory}`, {
+      path: place,
+      errno: EBUSY,
+    });
+  }
+
+  /**
+   * Gives the cgroup to a user, who may make cgroups below it: see delegate.ts.
+   * @param sys executes the changes: a process that may chown(2) the files
+   * @throws {SyscallError} EPERM where it may not, or the user is not mapped in its user namespace
+   */
+  delegate(uid: number, sys: Syscalls = localSyscalls()): void {
+    delegateCgroup(this.#paths, uid, sys);
   }
 
   /**

@@ -15,9 +15,9 @@ import { StrataError } from '../errors/strata-error.ts';
 import { SIGKILL } from '../syscalls/signals.ts';
 import { localSyscalls } from '../syscalls/syscalls.ts';
 import { tryWriteCgroupFile } from './cgroup-file.ts';
-import { processesBelow, subdirectories, whoIsIn } from './directories.ts';
 import { type Freezer, isFreezing, thaw, tryFreeze } from './freezer.ts';
 import { Patience } from './patience.ts';
+import { processesBelow, subdirectories, whoIsIn } from './tree.ts';
 
 const FREEZE_LIMIT_MS = 200;
 const KILL_LIMIT_MS = 5000;

@@ -2,9 +2,9 @@
 import { Cgroup } from '../cgroups/cgroup.ts';
 import { readCgroupFile } from '../cgroups/cgroup-file.ts';
 import { parseProcessCgroups } from '../cgroups/cgroup-path.ts';
-import { processesBelow, subdirectories } from '../cgroups/directories.ts';
 import { explainLimits } from '../cgroups/explain-limits.ts';
 import { detectCgroups, type Hierarchy, homeOf } from '../cgroups/layout.ts';
+import { processesBelow, subdirectories } from '../cgroups/tree.ts';
 import { runCommandLine } from '../command-line/command-line.ts';
 import type { Flag, Verb } from '../command-line/flags.ts';
 import { print } from '../command-line/print.ts';

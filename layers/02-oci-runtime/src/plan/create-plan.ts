@@ -17,6 +17,7 @@ import type { Spec } from '../config/spec.ts';
 import { hasNew, joined } from '../namespaces/namespaces.ts';
 import { isIdMapped } from '../rootfs/id-mapped-binds.ts';
 import * as creator from './creator-steps.ts';
+import { delegateCgroup, delegatesCgroup } from './delegate-cgroup.ts';
 import * as init from './init-steps.ts';
 import * as process from './process-steps.ts';
 import { schedulingSteps } from './scheduling-steps.ts';
@@ -72,6 +73,7 @@ function initSteps(spec: Spec): Step[] {
     init.startSession,
     ...joined(spec).flatMap((namespace) => init.joinNamespace(namespace)),
     ...(hasNew(spec, 'user') ? [init.becomeRoot] : []),
+    ...(delegatesCgroup(spec) ? [delegateCgroup] : []),
     ...(hasNew(spec, 'cgroup') ? [init.enterCgroupNamespace] : []),
     ...(hasNew(spec, 'time') ? [init.enterTime] : []),
     init.isolate,

@@ -36,16 +36,18 @@ export function openTaskFiles(
 /**
  * Moves `process`, a clone of `launcher`, into the cgroup.
  * @param options.taskFds what the launcher has opened, which is closed; default: `process` opens them
+ * @param options.beside a process that is in it already: see `Cgroup.attach`
  */
 export function enterCgroup(options: {
   cgroup: Cgroup;
   launcher: Stub;
   process: Stub;
   taskFds: readonly Descriptor[] | undefined;
+  beside?: number | undefined;
 }): void {
-  const { cgroup, launcher, process, taskFds } = options;
+  const { cgroup, launcher, process, taskFds, beside } = options;
   if (detectCgroups().mode === 'v2') {
-    cgroup.attach(process.pid);
+    cgroup.attach(process.pid, { beside });
     return;
   }
   // Those that the process opens are closed with all its other descriptors before it starts.

@@ -216,7 +216,9 @@ export function cloneInside(record: ContainerRecord): Step {
       if (affinity?.initial) sys.flush();
       if (Object.keys(record.cgroups).length > 0) {
         const cgroup = Cgroup.open(record.cgroups);
-        enterCgroup({ cgroup, launcher: launcher!, process: creation.init, taskFds });
+        const process = creation.init;
+        const beside = record.init?.pid;
+        enterCgroup({ cgroup, launcher: launcher!, process, taskFds, beside });
       }
       keepToCpus(sys, affinity?.final);
       sys.setDumpable(false);
