@@ -2,6 +2,8 @@
 import { create, type DescMessage, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { file_containerd_cgroups_v1 } from '../../test/generated/containerd/cgroups/v1_pb.ts';
+import { file_containerd_cgroups_v2 } from '../../test/generated/containerd/cgroups/v2_pb.ts';
 import { file_containerd_events_forward } from '../../test/generated/containerd/events/forward_pb.ts';
 import { file_containerd_events_task } from '../../test/generated/containerd/events/task_pb.ts';
 import { file_containerd_runc_v1_options } from '../../test/generated/containerd/runc/v1/options_pb.ts';
@@ -9,6 +11,8 @@ import { file_containerd_task_v2_task } from '../../test/generated/containerd/ta
 import { file_strata_shim_v1_shim } from '../../test/generated/strata/shim/v1/shim_pb.ts';
 import { file_ttrpc_ttrpc } from '../../test/generated/ttrpc/ttrpc_pb.ts';
 import * as events from '../containerd/event-messages.ts';
+import * as metricsV1 from '../containerd/metrics/v1-messages.ts';
+import * as metricsV2 from '../containerd/metrics/v2-messages.ts';
 import * as options from '../containerd/runc-options.ts';
 import * as shim from '../service/shim-messages.ts';
 import * as task from '../service/task-messages.ts';
@@ -24,6 +28,8 @@ for (const [file, tables] of [
   [file_containerd_events_task, events],
   [file_containerd_events_forward, events],
   [file_containerd_runc_v1_options, options],
+  [file_containerd_cgroups_v1, metricsV1],
+  [file_containerd_cgroups_v2, metricsV2],
   [file_strata_shim_v1_shim, shim],
   [file_ttrpc_ttrpc, envelope],
 ] as const) {
@@ -60,7 +66,7 @@ function sample(descriptor: DescMessage): Record<string, unknown> {
 }
 
 test('every message of the protocols has a table', () => {
-  expect(pairs.length).toBeGreaterThanOrEqual(58);
+  expect(pairs.length).toBeGreaterThanOrEqual(60);
 });
 
 test.each(pairs)('%s has the fields of its .proto file', (_name, table, descriptor) => {
