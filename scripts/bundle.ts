@@ -1,7 +1,8 @@
 /**
  * Bundles the programs: `node scripts/bundle.ts [LAYER ...]`, all layers without an argument.
  *
- *   layers/NN-x/src/main.ts ──esbuild──> layers/NN-x/dist/
+ *   layers/NN-x/src/main.ts ──esbuild──> layers/NN-x/dist/           a further program of the layer,
+ *                                                                    src/y.ts: dist/y/
  *     strata-x.cjs      loads the others
  *     main-HASH.cjs     what every command needs
  *     chunk-HASH.cjs    what `import()` loads, only when it is needed
@@ -40,12 +41,16 @@ const TARGET = 'node26';
 /** A name for CommonJS' `require` that no source has for something of its own. */
 const REQUIRE = '__bundleRequire';
 
-/** Bundles one layer's program into its dist/. */
+/** Bundles one layer's programs into its dist/. */
 export async function bundleLayer(layer: string): Promise<void> {
+  for (const program of readPrograms(layer)) await bundleProgram(program);
+}
+
+async function bundleProgram(program: Program): Promise<void> {
   const began = new Date();
-  const dist = join(layer, 'dist');
+  const { name, entry, dist, nodeFlags } = program;
   const { outputFiles, metafile } = await build({
-    entryPoints: { main: join(layer, 'src/main.ts') },
+    entryPoints: { main: entry },
     outdir: dist,
     absWorkingDir: ROOT,
     bundle: true,
@@ -63,7 +68,6 @@ export async function bundleLayer(layer: string): Promise<void> {
     logLevel: 'warning',
   });
   mkdirSync(dist, { recursive: true });
-  const { name, nodeFlags } = readProgram(layer);
   const split = new Map(outputFiles.map(({ path, text }) => [basename(path, '.cjs'), text]));
   const { parts, joined } = await joinEagerParts(split, { metafile, target: TARGET });
   const codes = new Map<string, string>();
@@ -75,10 +79,10 @@ export async function bundleLayer(layer: string): Promise<void> {
     .filter((path) => !path.startsWith('node_modules/'))
     .map((path) => relative(dist, resolve(ROOT, path)));
   replaceFile(join(dist, 'launch.sh'), launchScript(sources, nodeFlags));
-  const program = join(dist, `${name}.cjs`);
-  replaceFile(program, bootText(main, joined));
+  const bundle = join(dist, `${name}.cjs`);
+  replaceFile(bundle, bootText(main, joined));
   // A source edited while esbuild ran counts as newer than the bundle.
-  utimesSync(program, began, began);
+  utimesSync(bundle, began, began);
 }
 
 /**
@@ -246,18 +250,33 @@ function removeOldParts(dist: string, now: Date): void {
 
 interface Program {
   name: string;
+  /** The source that is run. */
+  entry: string;
+  dist: string;
   /** `strata.nodeFlags` of the manifest: flags for V8 under which the program runs. */
   nodeFlags: readonly string[];
 }
 
-function readProgram(layer: string): Program {
+/** The programs of a layer, by its manifest's `bin`; their launchers know where each begins. */
+function readPrograms(layer: string): Program[] {
   const { bin, strata } = JSON.parse(readFileSync(join(layer, 'package.json'), 'utf8'));
-  const [name] = Object.keys(bin);
-  if (name === undefined) throw new Error(`${layer}/package.json names no program in "bin"`);
-  const nodeFlags: readonly string[] = strata?.nodeFlags ?? [];
-  const odd = nodeFlags.find((flag) => !/^--[\w=-]+$/.test(flag));
-  if (odd !== undefined) throw new Error(`${layer}/package.json: strata.nodeFlags: ${odd}`);
-  return { name, nodeFlags };
+  const programs = Object.entries<string>(bin ?? {});
+  if (programs.length === 0) throw new Error(`${layer}/package.json names no program in "bin"`);
+  return programs.map(([name, launcher]) => {
+    const text = readFileSync(join(layer, launcher), 'utf8');
+    const main = /^name=\S+ package=\S+ main=([\w-]+)$/m.exec(text)?.[1];
+    if (main === undefined) throw new Error(`${layer}/${launcher} does not say what it runs`);
+    const isFirst = main === 'main';
+    const nodeFlags: readonly string[] = strata?.nodeFlags?.[name] ?? [];
+    const odd = nodeFlags.find((flag) => !/^--[\w=-]+$/.test(flag));
+    if (odd !== undefined) throw new Error(`${layer}/package.json: strata.nodeFlags: ${odd}`);
+    return {
+      name,
+      entry: join(layer, 'src', `${main}.ts`),
+      dist: isFirst ? join(layer, 'dist') : join(layer, 'dist', main),
+      nodeFlags,
+    };
+  });
 }
 
 function allLayers(): string[] {

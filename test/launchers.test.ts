@@ -24,19 +24,16 @@ afterAll(() => rmSync(scratch, { recursive: true }));
 
 const layers = readdirSync(join(ROOT, 'layers')).sort();
 const pinnedNode = join(ROOT, `node_modules/node-linux-${process.arch}/bin/node`);
-const launchers = layers.map((layer) => {
+const launchers = layers.flatMap((layer) => {
   const manifest = JSON.parse(readFileSync(join(ROOT, 'layers', layer, 'package.json'), 'utf8'));
-  const [name, path] = Object.entries<string>(manifest.bin)[0]!;
-  const file = join(ROOT, 'layers', layer, path);
-  const nodeFlags: string[] = manifest.strata?.nodeFlags ?? [];
-  return {
-    layer,
-    name,
-    file,
-    nodeFlags,
-    packageName: manifest.name as string,
-    version: manifest.version,
-  };
+  return Object.entries<string>(manifest.bin).map(([name, path], index) => {
+    const file = join(ROOT, 'layers', layer, path);
+    const nodeFlags: string[] = manifest.strata?.nodeFlags?.[name] ?? [];
+    const main = /main=([\w-]+)$/m.exec(readFileSync(file, 'utf8'))?.[1] ?? '';
+    const dist = join(ROOT, 'layers', layer, index === 0 ? 'dist' : `dist/${main}`);
+    const { name: packageName, version } = manifest as Record<'name' | 'version', string>;
+    return { layer, name, file, nodeFlags, main, dist, packageName, version };
+  });
 });
 
 /** Executes with an empty environment; the shell closes the descriptors named. */
@@ -50,18 +47,19 @@ function execute(file: string, args: string[], options: { cwd?: string; closed?:
   return { status, stdout, stderr };
 }
 
-test('there is one for each layer, and they differ in their names only', () => {
-  expect(launchers).toHaveLength(5);
-  const texts = launchers.map(({ file, name, packageName }) => {
+test('there is one for each program, and they differ in their names only', () => {
+  expect(new Set(launchers.map(({ layer }) => layer)).size).toBe(5);
+  const texts = launchers.map(({ file, name, main, packageName }) => {
     expect(statSync(file).mode & 0o111).toBe(0o111);
     const text = readFileSync(file, 'utf8');
-    expect(text).toContain(`\nname=${name} package=${packageName.replace('@strata/', '')}\n`);
+    const unscoped = packageName.replace('@strata/', '');
+    expect(text).toContain(`\nname=${name} package=${unscoped} main=${main}\n`);
     return text.replace(/^name=.*$/m, '').replace(`# ${name}:`, '#');
   });
   expect(new Set(texts).size).toBe(1);
 });
 
-describe.each(launchers)('$name', ({ name, file, version, nodeFlags }) => {
+describe.each(launchers)('$name', ({ name, file, dist, version, nodeFlags }) => {
   const versionLine = new RegExp(`^${name} (version )?${version.replaceAll('.', '\\.')}\n`);
 
   test('--version and --help with an empty environment', () => {
@@ -94,7 +92,6 @@ describe.each(launchers)('$name', ({ name, file, version, nodeFlags }) => {
   });
 
   test('starts from code that V8 accepts, so that nothing is compiled', () => {
-    const dist = join(file, '../../dist');
     const program = readFileSync(join(dist, `${name}.cjs`), 'utf8');
     const probe = program.replace('script.runInThisContext()', 'probe(script)');
     const check =

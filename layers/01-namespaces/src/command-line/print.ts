@@ -5,7 +5,7 @@
 import { writeSync } from 'node:fs';
 
 /** Writes to standard output, at once. */
-export function print(text: string): void {
+export function print(text: string | Uint8Array): void {
   write(1, text, (rest) => process.stdout.write(rest));
 }
 
@@ -15,7 +15,7 @@ export function printError(text: string): void {
 }
 
 /** @param patiently writes what a full non-blocking pipe does not take at once */
-function write(fd: number, text: string, patiently: (rest: Buffer) => void): void {
+function write(fd: number, text: string | Uint8Array, patiently: (rest: Buffer) => void): void {
   let rest = Buffer.from(text);
   try {
     while (rest.length > 0) rest = rest.subarray(writeSync(fd, rest));
