@@ -43,11 +43,37 @@ export const NEEDS = {
     otherwise: 'neither cgroup v2 nor the freezer of v1 is mounted',
   },
   'user namespaces': namespaceKind('user', '3.8'),
+  'user namespaces for anybody': {
+    isMet: () =>
+      settingOf('user/max_user_namespaces') !== '0' &&
+      settingOf('kernel/unprivileged_userns_clone') !== '0' &&
+      settingOf('kernel/apparmor_restrict_unprivileged_userns') !== '1',
+    otherwise:
+      'ordinary users may not make user namespaces: see sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone (Debian), kernel.apparmor_restrict_unprivileged_userns (Ubuntu)',
+  },
+  'swap accounting': {
+    isMet: () => {
+      const memory = homeOf(detectCgroups(), 'memory');
+      return (
+        memory?.version !== 1 || existsSync(`${memory.mountPoint}/memory.memsw.limit_in_bytes`)
+      );
+    },
+    otherwise: 'the memory cgroups do not count swap: boot with swapaccount=1',
+  },
   'time namespaces': namespaceKind('time', '5.6'),
   overlay: fileSystem('overlay'),
 } as const satisfies Record<string, Need>;
 
 export type NeedName = keyof typeof NEEDS;
+
+/** Of /proc/sys; undefined where the kernel has none of this name. */
+function settingOf(name: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/${name}`, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
 
 /** What is missing for some needs, a sentence each; root is always needed. */
 export function missingFor(needs: readonly NeedName[]): string[] {

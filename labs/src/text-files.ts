@@ -1,13 +1,20 @@
 /** Small text files by system calls: the kernel's interfaces in /proc and /sys are such. */
-import { O_CLOEXEC, O_RDONLY, O_WRONLY, type Syscalls } from '@strata/namespaces';
+import { O_CLOEXEC, O_RDONLY, O_WRONLY, SyscallError, type Syscalls } from '@strata/namespaces';
 
 const CHUNK_BYTES = 64 << 10;
 
-/** Opens, writes in one call as the kernel's files want it, and closes. @throws {SyscallError} */
+/**
+ * Opens, writes in one call as the kernel's files want it, and closes.
+ * @throws {SyscallError} of write(2) with the path in place of the descriptor
+ */
 export function writeText(sys: Syscalls, path: string, text: string, flags = 0): void {
   const fd = sys.openat2(path, { flags: O_WRONLY | O_CLOEXEC | flags, mode: flags ? 0o644 : 0 });
   try {
     sys.write(fd, text);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    const shown = [path, text].map((each) => JSON.stringify(each));
+    throw new SyscallError('write', error.errno, shown, { path, cause: error });
   } finally {
     sys.close(fd);
   }

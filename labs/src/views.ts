@@ -119,15 +119,34 @@ export const cgroupView = (...files: readonly string[]): View => ({
   title: 'cgroups',
   lines: (stage) =>
     stage.cgroups.flatMap(({ paths }) =>
-      Object.values(paths).flatMap((directory) =>
-        files.flatMap((file) => {
-          const text = lookAt(() => readFileSync(`${directory}/${file}`, 'utf8'));
-          if (text.startsWith('(')) return [];
-          return `${directory}/${file}: ${text.trim().replaceAll('\n', ' ') || '(empty)'}`;
-        }),
-      ),
+      files.flatMap((file) => {
+        const places = Object.values(paths).map((directory) => `${directory}/${file}`);
+        const texts = places.map((path) => lookAt(() => readFileSync(path, 'utf8')).trim());
+        // One line where all hierarchies of v1 say the same, as they do of who is in the cgroup.
+        if (places.length > 1 && texts.every((text) => text === texts[0])) {
+          return cgroupLine(inEach(places), texts[0]!);
+        }
+        return places.flatMap((path, index) => cgroupLine(path, texts[index]!));
+      }),
     ),
 });
+
+function cgroupLine(path: string, text: string): string[] {
+  return text.startsWith('(') ? [] : [`${path}: ${text.replaceAll('\n', ' ') || '(empty)'}`];
+}
+
+/** /sys/fs/cgroup/cpu/x, /sys/fs/cgroup/memory/x → /sys/fs/cgroup/{9 hierarchies}/x */
+function inEach(paths: readonly string[]): string {
+  const parts = paths.map((path) => path.split('/'));
+  const common = (at: number): boolean => parts.every((part) => part.at(at) === parts[0]!.at(at));
+  let start = 0;
+  while (common(start)) start++;
+  let end = -1;
+  while (common(end)) end--;
+  const [first] = parts;
+  const middle = `{${paths.length} hierarchies}`;
+  return [...first!.slice(0, start), middle, ...first!.slice(end + 1)].join('/');
+}
 
 /** A field of /proc/PID/status; undefined where it or the process is not there. */
 export function statusField(pid: number, field: string): string | undefined {

@@ -1,0 +1,35 @@
+/** Lab 01.5: who am I? */
+import { type LabFile, writeText } from '@strata/labs';
+import { AT_FDCWD, CLONE_NEWUSER, O_CREAT } from '@strata/namespaces';
+import type { Scene } from './check.ts';
+
+/** An ordinary user of the host; nobody has to have an entry in /etc/passwd. */
+const USER = 1000;
+
+const lab: LabFile<Scene> = (stage) => {
+  const home = `${stage.scratch}/home`;
+  stage.sys.mkdirat(AT_FDCWD, home, 0o755);
+  stage.sys.fchownat({ dirfd: AT_FDCWD, path: home, uid: USER, gid: USER });
+  const hand = stage.spawn('hand');
+  const { sys } = hand;
+
+  stage.step('an ordinary user', () => {
+    sys.setgroups([]);
+    sys.setresgid(USER);
+    sys.setresuid(USER);
+    // Who changes its ids is no longer "dumpable", and its files in /proc are root's from then on.
+    sys.setDumpable(true);
+  });
+
+  stage.step('a user namespace of its own', () => sys.unshare(CLONE_NEWUSER));
+
+  stage.step('who it is in there', () => {
+    // Yours: three files of /proc/self, each by writeText(sys, path, text): the user's map, the groups'
+    // map, and one more that comes before it.
+  });
+
+  stage.step('a file', () => writeText(sys, `${home}/file`, 'mine\n', O_CREAT));
+
+  return { hand, home };
+};
+export default lab;
