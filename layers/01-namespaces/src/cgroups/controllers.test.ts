@@ -92,7 +92,7 @@ test('a list that denies all still allows the devices of every container', () =>
   const written = lines(v1, { devices: rules });
   expect(written[0]).toBe('devices/devices.deny=a');
   expect(written).toContain('devices/devices.allow=c 1:3 rwm');
-  expect(written.at(-1)).toBe('devices/devices.allow=c 10:200 rw');
+  expect(written).toContain('devices/devices.allow=c 10:200 rw');
 });
 
 test.each<[string, CgroupLayout, CgroupResources, RegExp]>([

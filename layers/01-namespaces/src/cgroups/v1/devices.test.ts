@@ -25,6 +25,22 @@ test('type a with numbers or less than all access never becomes all', () => {
   expect(lines([{ allow: true, access: 'm' }])).toEqual(['allow c *:* m', 'allow b *:* m']);
 });
 
+test('the default devices come behind what the list allows, and before what it denies', () => {
+  const tun: DeviceRule = { allow: true, type: 'c', major: 10, minor: 200, access: 'rwm' };
+  const tunIsGone = { ...tun, allow: false };
+  const allowed = lines([DENY_ALL, tun]);
+  expect(allowed.slice(0, 3)).toEqual(['deny a', 'allow c 10:200 rwm', 'allow c *:* m']);
+  expect(lines([DENY_ALL, tun, tunIsGone])).toEqual([...allowed, 'deny c 10:200 rwm']);
+  const denied: DeviceRule = { allow: false, type: 'c', major: 1, minor: 3, access: 'rwm' };
+  expect(lines([DENY_ALL, denied, tun]).slice(-2)).toEqual([
+    'deny c 1:3 rwm',
+    'allow c 10:200 rwm',
+  ]);
+  // Of a list that is all taken back nothing is left, nor of one that a second beginning ends.
+  expect(lines([DENY_ALL, { allow: true, access: 'rwm' }])).toEqual(['deny a', 'allow a']);
+  expect(lines([DENY_ALL, DENY_ALL, tun])).toEqual(['deny a', ...allowed]);
+});
+
 test('what the kernel would take and not do is refused', () => {
   const all = { allow: true, type: 'c', major: 1, access: 'rwm' };
   const part = { allow: false, type: 'c', major: 1, minor: 5, access: 'w' };

@@ -3,7 +3,9 @@
  *
  * The kernel starts from "all" or "none" and keeps exceptions, and a line takes exactly its like out
  * of them again. A list of the spec that begins by denying everything becomes: deny all, allow the
- * default devices, then the list's exceptions. What cannot be said that way ("all of major 1, but not
+ * default devices, then the list's exceptions; those at its beginning that allow come before the default
+ * ones, which is the same to the kernel, and in devices.list they are then where the list has them, as
+ * runtime-tools expects. What cannot be said that way ("all of major 1, but not
  * 1:5") is refused: the kernel would take the line and not act on it.
  *
  *   devices.deny    a
@@ -29,6 +31,8 @@ export const devices: Controller = ({ devices: rules = [] }) => {
   const writes: CgroupWrite[] = [];
   /** The exceptions of the list so far; the default devices are not taken away. */
   let exceptions: PlainDeviceRule[] = [];
+  /** Those that are still to be allowed. */
+  let defaults: CgroupWrite[] = [];
   rules.forEach((given, index) => {
     const rule = plainDeviceRule(given);
     if (!rule) return;
@@ -36,16 +40,17 @@ export const devices: Controller = ({ devices: rules = [] }) => {
     if (isForAll(rule)) {
       exceptions = [];
       writes.push(...write(fileOf(rule), 'a', field));
-      if (!rule.allow) writes.push(...DEFAULT_DEVICE_RULES.flatMap((each) => line(each, field)));
+      defaults = rule.allow ? [] : DEFAULT_DEVICE_RULES.flatMap((each) => line(each, field));
       return;
     }
+    if (!rule.allow) writes.push(...defaults.splice(0));
     for (const each of ofOneType(rule)) {
       refuseIfPartial(each, exceptions, field);
       exceptions.push(each);
       writes.push(...line(each, field));
     }
   });
-  return writes;
+  return [...writes, ...defaults];
 };
 
 /** A line of type `a` means all devices, whatever its numbers: a rule for both types is two lines. */
