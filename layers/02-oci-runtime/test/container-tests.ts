@@ -49,10 +49,14 @@ export class ContainerTests {
     return readFileSync(this.#outputPath, 'utf8');
   }
 
+  /** What the containers have as theirs. */
+  get stdio(): readonly [number, number, number] {
+    return [this.#output, this.#output, this.#output];
+  }
+
   create(args: string[], change?: Change, id = 'test'): RuntimeState {
     const spec = this.bundle.spec(args, change);
-    const stdio = [this.#output, this.#output, this.#output] as const;
-    return this.runtime.create({ id, bundle: this.bundle.directory, spec, stdio });
+    return this.runtime.create({ id, bundle: this.bundle.directory, spec, stdio: this.stdio });
   }
 
   /** A container that sleeps. */

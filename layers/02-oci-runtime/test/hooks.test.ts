@@ -106,7 +106,7 @@ describe.skipIf(!hasBusybox)('hooks', () => {
       bundle: bundle.directory,
       annotations: { 'org.example.key': 'ä "quoted"' },
     };
-    expect(stateOf('prestart')).toEqual({ ...common, pid, status: 'creating' });
+    expect(stateOf('prestart')).toEqual({ ...common, pid, status: 'created' });
     expect(stateOf('createRuntime')).toEqual({ ...common, pid, status: 'creating' });
     // In its own PID namespace the init is 1.
     expect(stateOf('createContainer')).toEqual({ ...common, pid: 1, status: 'creating' });

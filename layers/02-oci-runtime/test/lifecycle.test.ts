@@ -1,8 +1,11 @@
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  capabilityNames,
+  lastCapability,
   localSyscalls,
   parseChildStatus,
+  readCapabilities,
   SIGKILL,
   SIGTERM,
   StrataError,
@@ -117,6 +120,18 @@ describe.skipIf(!hasBusybox)('a container', () => {
     expect(output).toMatch(/CapInh:\t0{16}/);
   });
 
+  test('has what of its capabilities can be given, whatever its runtime has got', () => {
+    const all = lastCapability();
+    const { output } = shell('grep CapBnd /proc/self/status', (spec) => {
+      const names = capabilityNames((1n << BigInt(all + 1)) - 1n);
+      for (const set of ['bounding', 'effective', 'permitted'] as const) {
+        spec.process!.capabilities![set] = [...names, 'CAP_FUTURE'];
+      }
+    });
+    const { bounding } = readCapabilities('self');
+    expect(output).toBe(`CapBnd:\t${bounding.toString(16).padStart(16, '0')}\n`);
+  });
+
   test('runs as the user of its spec, with its groups, umask and limits', () => {
     const { output } = shell('id; umask; ulimit -n; grep NoNewPrivs /proc/self/status', (spec) => {
       spec.process!.user = { uid: 1000, gid: 1001, additionalGids: [5, 6], umask: 0o027 };
@@ -229,6 +244,8 @@ describe.skipIf(!hasBusybox)('a container', () => {
   test('can be killed and then deleted, not before', () => {
     const spec = bundle.spec(['sh', '-c', 'trap "exit 5" TERM; while :; do sleep 0.05; done']);
     const { pid } = runtime.create({ id: 'k', bundle: bundle.directory, spec });
+    expect(() => runtime.delete('k')).toThrow(/it is created/);
+    expect(runtime.state('k').status).toBe('created');
     runtime.start('k');
     expect(() => runtime.delete('k')).toThrow(/running/);
     expect(() => runtime.create({ id: 'k', bundle: bundle.directory, spec })).toThrow(/exists/);

@@ -5,7 +5,7 @@
  *
  * @see runtime-spec config-linux.md
  */
-import { statSync } from 'node:fs';
+import { isOurs } from '../namespaces/namespaces.ts';
 import type { Rule } from './checks.ts';
 import { problemAt, shown } from './problem.ts';
 import type { LinuxNamespace, NamespaceKind, Spec } from './spec.ts';
@@ -57,24 +57,12 @@ const sysctlsAreNamespaced: Rule<Spec> = (spec) => {
   return undefined;
 };
 
-const FILES: Partial<Record<NamespaceKind, string>> = { network: 'net', ipc: 'ipc', uts: 'uts' };
-
 function refusalOfSysctl(spec: Spec, key: string): string | undefined {
   const type = namespaceOfSysctl(key);
   if (type === undefined) return 'belongs to the whole machine and cannot be set for a container';
   const namespace = namespaceOf(spec, type);
   if (!namespace) return `needs a ${type} namespace in linux.namespaces`;
-  return namespace.path && isOurs(namespace.path, FILES[type] ?? type)
-    ? `the ${type} namespace ${namespace.path} is the host's`
-    : undefined;
-}
-
-/** Whether a path is the namespace that this process is in. A path that is wrong fails when joined. */
-function isOurs(path: string, file: string): boolean {
-  const [theirs, ours] = [path, `/proc/self/ns/${file}`].map((name) =>
-    statSync(name, { throwIfNoEntry: false, bigint: true }),
-  );
-  return theirs !== undefined && theirs.ino === ours?.ino && theirs.dev === ours.dev;
+  return isOurs(namespace) ? `the ${type} namespace ${namespace.path} is the host's` : undefined;
 }
 
 export const RULES: readonly Rule<Spec>[] = [
@@ -88,5 +76,6 @@ export const RULES: readonly Rule<Spec>[] = [
   needsNamespace('network', 'linux', 'netDevices'),
   needsNamespace('mount', 'linux', 'maskedPaths'),
   needsNamespace('mount', 'linux', 'readonlyPaths'),
+  needsNamespace('mount', 'linux', 'rootfsPropagation'),
   sysctlsAreNamespaced,
 ];

@@ -3,10 +3,14 @@
  * the log.
  *
  *   mounts[].destination   relative: taken to start at the container's root
- *   process.capabilities   a name that the kernel does not know: left out of the set
+ *   process.capabilities   a name that the kernel does not know, or a capability that we have not got
+ *                          ourselves: left out of the set
+ *   linux.mountLabel       not applied, where the kernel has no SELinux
  */
-import { availableCapabilities } from '@strata/namespaces';
-import type { Capabilities, Spec } from './spec.ts';
+import { availableCapabilities, capabilityMask, capabilityNames } from '@strata/namespaces';
+import { grantableCapabilities } from '../process/grantable.ts';
+import { isLabelling } from '../rootfs/mount-label.ts';
+import type { Spec } from './spec.ts';
 
 export interface ConfigWarning {
   field: string;
@@ -15,7 +19,7 @@ export interface ConfigWarning {
 
 /** The oddities of a valid spec. */
 export function configWarnings(spec: Spec): ConfigWarning[] {
-  return [...relativeDestinations(spec), ...unknownCapabilities(spec.process?.capabilities)];
+  return [...relativeDestinations(spec), ...capabilitiesLeftOut(spec), ...labelLeftOut(spec)];
 }
 
 function relativeDestinations(spec: Spec): ConfigWarning[] {
@@ -26,13 +30,30 @@ function relativeDestinations(spec: Spec): ConfigWarning[] {
   });
 }
 
-function unknownCapabilities(sets: Capabilities | undefined): ConfigWarning[] {
-  const names = new Set(
-    Object.values(sets ?? {}).flatMap((set: string[] | undefined) => set ?? []),
-  );
-  const available = new Set(availableCapabilities([...names]));
-  const unknown = [...names].filter((name) => !available.has(name));
-  if (unknown.length === 0) return [];
+function capabilitiesLeftOut(spec: Spec): ConfigWarning[] {
+  const sets: (string[] | undefined)[] = Object.values(spec.process?.capabilities ?? {});
+  const names = [...new Set(sets.flatMap((set) => set ?? []))];
+  const known = availableCapabilities(names);
+  const grantable = capabilityNames(capabilityMask(known) & grantableCapabilities(spec));
   const field = 'process.capabilities';
-  return [{ field, message: `${field}: left out, since unknown: ${unknown.join(', ')}` }];
+  const warn = (reason: string, left: string[]): ConfigWarning[] =>
+    left.length === 0
+      ? []
+      : [{ field, message: `${field}: left out, since ${reason}: ${left.join(', ')}` }];
+  return [
+    ...warn(
+      'unknown',
+      names.filter((name) => !known.includes(name)),
+    ),
+    ...warn(
+      'this runtime has not got them',
+      known.filter((name) => !grantable.includes(name)),
+    ),
+  ];
+}
+
+function labelLeftOut({ linux }: Spec): ConfigWarning[] {
+  const field = 'linux.mountLabel';
+  if (!linux?.mountLabel || isLabelling()) return [];
+  return [{ field, message: `${field}: left out, since the kernel has no SELinux` }];
 }

@@ -8,7 +8,7 @@
  *
  * @see namespaces(7), user_namespaces(7), cgroup_namespaces(7), time_namespaces(7)
  */
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import {
   CLONE_NEWCGROUP,
   CLONE_NEWIPC,
@@ -49,6 +49,16 @@ export function namespacesOf(spec: Spec): Set<NamespaceType> {
 /** Whether the container gets a namespace of this type of its own. */
 export function hasNew(spec: Spec, type: NamespaceType): boolean {
   return listOf(spec).some((namespace) => namespace.type === type && !namespace.path);
+}
+
+/** Whether its path leads to the namespace that we are in ourselves. */
+export function isOurs({ type, path }: Pick<LinuxNamespace, 'type' | 'path'>): boolean {
+  if (!path) return false;
+  const [theirs, ours] = [path, `/proc/self/ns/${NAMESPACES[type].file}`].map((name) =>
+    statSync(name, { throwIfNoEntry: false, bigint: true }),
+  );
+  // A path that is wrong fails when it is joined.
+  return theirs !== undefined && theirs.ino === ours?.ino && theirs.dev === ours.dev;
 }
 
 /** The CLONE_NEW* bits the init is cloned with. */

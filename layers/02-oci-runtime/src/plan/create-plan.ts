@@ -15,6 +15,7 @@
  */
 import type { Spec } from '../config/spec.ts';
 import { hasNew, joined } from '../namespaces/namespaces.ts';
+import { hasHostMounts } from '../rootfs/host-mounts.ts';
 import { isIdMapped } from '../rootfs/id-mapped-binds.ts';
 import * as creator from './creator-steps.ts';
 import { delegateCgroup, delegatesCgroup } from './delegate-cgroup.ts';
@@ -26,7 +27,6 @@ import type { Step } from './step.ts';
 /** The steps from nothing to an init that only needs its final program. */
 export function createPlan(spec: Spec): Step[] {
   return [
-    ...(spec.linux?.mountLabel ? [creator.checkMountLabel] : []),
     ...makeNamespacesAndCgroup(spec),
     ...(spec.process?.oomScoreAdj === undefined ? [] : [creator.setOomScore]),
     ...initSteps(spec),
@@ -76,7 +76,7 @@ function initSteps(spec: Spec): Step[] {
     ...(delegatesCgroup(spec) ? [delegateCgroup] : []),
     ...(hasNew(spec, 'cgroup') ? [init.enterCgroupNamespace] : []),
     ...(hasNew(spec, 'time') ? [init.enterTime] : []),
-    init.isolate,
+    ...(hasHostMounts(spec) ? [] : [init.isolate]),
     ...init.beforeRootfs(spec),
     init.enterRootfs,
     ...(spec.mounts ?? []).map((mount, index) => init.mountEntry(mount, index)),
@@ -90,7 +90,7 @@ function initSteps(spec: Spec): Step[] {
     ...(linux?.maskedPaths?.length ? [init.maskedPaths] : []),
     init.workingDirectory,
     ...(spec.root?.readonly ? [init.readonlyRoot] : []),
-    init.pivot,
+    hasHostMounts(spec) ? init.enterRoot : init.pivot,
     ...(linux?.rootfsPropagation ? [init.propagate] : []),
   ];
 }

@@ -5,7 +5,6 @@ import {
   CLONE_NEWPID,
   CLONE_PARENT,
   errnoOf,
-  requireSecurityModule,
   SIGKILL,
   StrataError,
   Stub,
@@ -74,22 +73,6 @@ export const startLauncher: Step = {
     const pid = joined(spec).find(({ type }) => type === 'pid');
     // Joining a PID namespace concerns the children that are made afterwards.
     if (pid) join(sys, pid);
-  },
-};
-
-/** Without SELinux files would have no label, and be open to whom it was to keep out. */
-export const checkMountLabel: Step = {
-  name: 'check mount label',
-  field: 'linux.mountLabel',
-  run() {
-    try {
-      requireSecurityModule('selinux');
-    } catch (cause) {
-      if (!(cause instanceof StrataError)) throw cause;
-      const field = 'linux.mountLabel';
-      const { code, hint } = cause;
-      throw new StrataError(code, `${field}: ${cause.message}`, { field, hint, cause });
-    }
   },
 };
 
@@ -211,7 +194,9 @@ function runtimeHooks(kind: 'prestart' | 'createRuntime'): Step {
       creation.hooksHaveRun = true;
       // They see the container's mounts.
       init!.sys.flush();
-      const state = { id, bundle, pid: init!.pid, status: 'creating', spec };
+      // prestart was defined as a part of start, when a container is created already (up to 1.0.1).
+      const status = kind === 'prestart' ? 'created' : 'creating';
+      const state = { id, bundle, pid: init!.pid, status, spec };
       runHooks(spec.hooks?.[kind], kind, { state });
     },
   };

@@ -12,6 +12,7 @@ import { isBind, openBind } from '../rootfs/bind.ts';
 import { openConsole } from '../rootfs/console.ts';
 import { makeDevices } from '../rootfs/devices.ts';
 import {
+  changeRoot,
   hostHears,
   isolateMounts,
   makeRootReadonly,
@@ -20,6 +21,8 @@ import {
   propagateRoot,
 } from '../rootfs/enter-root.ts';
 import { makePathsReadonly, maskPaths } from '../rootfs/hidden-paths.ts';
+import { hasHostMounts } from '../rootfs/host-mounts.ts';
+import { mountLabel } from '../rootfs/mount-label.ts';
 import { performMount } from '../rootfs/mounts.ts';
 import type { Step } from './step.ts';
 import { takeDescriptor } from './take-descriptor.ts';
@@ -116,7 +119,9 @@ export const enterRootfs: Step = {
   field: 'root.path',
   run(creation) {
     const { init, rootfsPath, spec } = creation;
-    creation.rootfs = openRootfs(init!, rootfsPath, spec.linux?.rootfsPropagation);
+    const rootfsPropagation = spec.linux?.rootfsPropagation;
+    const onHost = hasHostMounts(spec);
+    creation.rootfs = openRootfs(init!, rootfsPath, { rootfsPropagation, onHost });
   },
 };
 
@@ -133,7 +138,7 @@ export function mountEntry(mount: Mount, index: number): Step {
         cgroupPaths: cgroup?.paths ?? {},
         tree: idMappedBinds?.get(index) ?? sharedBinds?.get(index),
         hostHears: hostHears(spec.linux?.rootfsPropagation),
-        label: spec.linux?.mountLabel,
+        label: mountLabel(spec),
       };
       performMount(context, mount, field);
     },
@@ -218,6 +223,14 @@ export const pivot: Step = {
   field: 'root.path',
   run({ init, rootfs, spec }) {
     pivotToRootfs(init!.sys, rootfs!, spec.linux?.rootfsPropagation);
+  },
+};
+
+export const enterRoot: Step = {
+  name: 'change root',
+  field: 'root.path',
+  run({ init, rootfs }) {
+    changeRoot(init!.sys, rootfs!.fd);
   },
 };
 

@@ -10,6 +10,7 @@ import {
 import type { Spec } from '../config/spec.ts';
 import { CREDENTIAL_FIELDS, credentialOperations } from '../process/credentials.ts';
 import { findExecutable } from '../process/executable.ts';
+import { grantableCapabilities } from '../process/grantable.ts';
 import type { Creation, Step } from './step.ts';
 
 const FIRST_UNNEEDED_FD = 4;
@@ -67,7 +68,8 @@ export const credentials: Step = {
   field: 'process.user',
   run({ init, spec }) {
     const { sys } = init!;
-    for (const { name, args } of credentialOperations(spec.process!, { canSetGroups: true })) {
+    const options = { canSetGroups: true, grantable: grantableCapabilities(spec) };
+    for (const { name, args } of credentialOperations(spec.process!, options)) {
       sys.field = CREDENTIAL_FIELDS[name];
       sys.order(name, ...args);
     }

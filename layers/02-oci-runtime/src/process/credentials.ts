@@ -38,11 +38,9 @@ export const CREDENTIAL_FIELDS: Readonly<Record<string, string>> = {
 export interface CredentialOptions {
   /** False in a user namespace whose setgroups is denied. */
   canSetGroups: boolean;
+  /** The capabilities that can be given to it (see grantable.ts). */
+  grantable: bigint;
 }
-
-/** What the kernel does not know is left out; `configWarnings` has told. */
-const mask = (names: readonly string[] = []): bigint =>
-  capabilityMask(availableCapabilities(names));
 
 /** The calls that turn root into the process's user. */
 export function credentialOperations(
@@ -50,6 +48,9 @@ export function credentialOperations(
   options: CredentialOptions,
 ): Operation[] {
   const { user, capabilities } = process;
+  /** What cannot be granted is left out; `configWarnings` has told. */
+  const mask = (names: readonly string[] = []): bigint =>
+    capabilityMask(availableCapabilities(names)) & options.grantable;
   const recorder = new RecordingExecutor();
   const sys = new Syscalls(recorder);
   const bounding = mask(capabilities?.bounding);

@@ -6,12 +6,16 @@
  *   3. everything is mounted below that descriptor (mounts.ts, devices.ts, ...)
  *   4. pivotInto of layer 01: the old root is stacked over the new one, then detached
  *
+ * A container without a mount namespace has its mounts in the host's (host-mounts.ts): there 1 is left
+ * out, and instead of 4 the root is changed for its process alone.
+ *
  * @see pivot_root(2), section 'pivot_root(".", ".")'
  */
 import { readFileSync } from 'node:fs';
 import {
   AT_EMPTY_PATH,
   AT_RECURSIVE,
+  type Descriptor,
   MOUNT_ATTR_RDONLY,
   MS_PRIVATE,
   MS_REC,
@@ -46,13 +50,16 @@ export function isolateMounts(sys: Syscalls, rootfsPropagation = ''): void {
  * the host's peers, this one and all that it is made of are cut off first.
  *
  * @param init whose mounts these are
+ * @param options.onHost whether these are the host's mounts: then nothing below the root is to reach
+ *   whoever hears of them
  */
 export function openRootfs(
   init: { sys: Syscalls; pid: number },
   path: string,
-  rootfsPropagation = '',
+  options: { rootfsPropagation?: string | undefined; onHost: boolean },
 ): RootDirectory {
   const { sys } = init;
+  const { rootfsPropagation = '', onHost } = options;
   const place = sys.openat2Later(path, { flags: O_PATH | O_DIRECTORY });
   if (hostHears(rootfsPropagation)) cutOffMountOf(init, sys.settle(place));
   const tree = sys.openTreeLater(place, '', OPEN_TREE_CLONE | AT_EMPTY_PATH | AT_RECURSIVE);
@@ -60,7 +67,9 @@ export function openRootfs(
     sys.mountSetattr(tree, { propagation: MS_SLAVE }, AT_RECURSIVE);
   }
   // pivot_root(2) refuses a root that propagates; what may hear the host is its slave already.
-  if (!/slave/.test(rootfsPropagation)) sys.mountSetattr(tree, { propagation: MS_PRIVATE });
+  if (!/slave/.test(rootfsPropagation)) {
+    sys.mountSetattr(tree, { propagation: MS_PRIVATE }, onHost ? AT_RECURSIVE : 0);
+  }
   sys.moveMount(tree, place);
   return new RootDirectory(sys, tree);
 }
@@ -88,6 +97,12 @@ export function pivotToRootfs(
   rootfsPropagation: string | undefined,
 ): void {
   pivotInto(sys, rootfs.fd, { hasPeers: hostHears(rootfsPropagation) });
+}
+
+/** For a process whose mount namespace is the host's: its root is another one, and nobody else's. */
+export function changeRoot(sys: Syscalls, root: Descriptor): void {
+  sys.fchdir(root);
+  sys.chroot('.');
 }
 
 /** Applies the spec's root.readonly to the root mount itself, not to mounts below it. */

@@ -24,7 +24,9 @@ import { credentialsAtCreate } from '../plan/process-steps.ts';
 import { type Creation, type KeeperOptions, runSteps, settle } from '../plan/step.ts';
 import { credentialOperations } from '../process/credentials.ts';
 import { finalProgram } from '../process/final-program.ts';
+import { grantableCapabilities } from '../process/grantable.ts';
 import { installFilterOfAgent } from '../process/seccomp-agent.ts';
+import { hasHostMounts, mountBelow, removeHostMounts } from '../rootfs/host-mounts.ts';
 import { runCreateContainerHooks } from './container-hooks.ts';
 import { startKeeping } from './keeping.ts';
 import type { ContainerRecord, StateStore } from './state-store.ts';
@@ -99,6 +101,7 @@ export function createContainer(store: StateStore, options: CreateOptions, warn:
     };
   } catch (error) {
     undo(creation);
+    removeHostMounts(record);
     if (reserved) store.remove(id);
     if (creation.hooksHaveRun) runPoststopHooks(record, warn);
     throw error;
@@ -122,6 +125,7 @@ function newRecord(creation: Creation, scope: ContainerScope | undefined): Conta
     hasOwnPidNamespace: hasNew(spec, 'pid'),
     hasUserNamespace: namespacesOf(spec).has('user'),
     hasTimeNamespace: namespacesOf(spec).has('time'),
+    ...(hasHostMounts(spec) && { rootIsOver: mountBelow(rootfsPath) }),
     ...lateHooks(spec),
   };
 }
@@ -171,7 +175,10 @@ function programOf(creation: Creation): (executable: string) => Operation[] {
     seccomp: spec.linux?.seccomp,
     credentials: credentialsAtCreate(spec)
       ? []
-      : credentialOperations(spec.process!, { canSetGroups: true }),
+      : credentialOperations(spec.process!, {
+          canSetGroups: true,
+          grantable: grantableCapabilities(spec),
+        }),
     syncEnd: creation.syncEnd!,
   });
 }

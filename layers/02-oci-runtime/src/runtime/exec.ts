@@ -61,8 +61,10 @@ import {
 import { takeDescriptor } from '../plan/take-descriptor.ts';
 import { credentialOperations } from '../process/credentials.ts';
 import { finalProgram, startProgram } from '../process/final-program.ts';
+import { grantableCapabilities } from '../process/grantable.ts';
 import { installFilterOfAgent } from '../process/seccomp-agent.ts';
 import { openPair } from '../rootfs/console.ts';
+import { changeRoot } from '../rootfs/enter-root.ts';
 import { startKeeping } from './keeping.ts';
 import { openProcess } from './signal.ts';
 import type { ContainerRecord } from './state-store.ts';
@@ -192,9 +194,16 @@ const JOIN_FD = 5;
  */
 function joinAll(creation: Creation, record: ContainerRecord): void {
   const { sys } = creation.launcher!;
-  const { hasUserNamespace, hasTimeNamespace } = record;
+  const { hasUserNamespace, hasTimeNamespace, rootIsOver, init } = record;
+  const flags = O_PATH | O_DIRECTORY;
+  // Where the namespace is the host's, so is its root; who joins it gets that one.
+  const root = rootIsOver !== undefined && sys.openat2Later(`/proc/${init!.pid}/root`, { flags });
   const user = hasUserNamespace ? CLONE_NEWUSER : 0;
   sys.setns(JOIN_FD, ALL_NAMESPACES | user | (hasTimeNamespace ? CLONE_NEWTIME : 0));
+  if (root !== false) {
+    changeRoot(sys, root);
+    sys.close(root);
+  }
   if (!hasUserNamespace) return;
   sys.setresgid(0);
   sys.setresuid(0);
@@ -251,7 +260,10 @@ function launch(creation: Creation, containerPid: number): Executed {
     seccomp: spec.linux?.seccomp,
     credentials: credentialsAtCreate(spec)
       ? []
-      : credentialOperations(spec.process!, { canSetGroups: true }),
+      : credentialOperations(spec.process!, {
+          canSetGroups: true,
+          grantable: grantableCapabilities(spec),
+        }),
     syncEnd: creation.syncEnd!,
   })(creation.executable!);
   const identity = identify(init!.pid);

@@ -23,6 +23,7 @@ import {
 } from '@strata/namespaces';
 import { poststartIsDecisive, runHooks, runHooksWarning, type Warn } from '../hooks/hooks.ts';
 import { startProgram } from '../process/final-program.ts';
+import { removeHostMounts } from '../rootfs/host-mounts.ts';
 import { runStartContainerHooks } from './container-hooks.ts';
 import { type Created, type CreateOptions, createContainer, runPoststopHooks } from './create.ts';
 import { type ExecOptions, type Executed, execInContainer } from './exec.ts';
@@ -187,9 +188,7 @@ export class Runtime {
       return undefined;
     }
     const status = statusOf(record);
-    if (!force && status !== 'stopped' && status !== 'created') {
-      throw wrongStatus(id, 'delete', status);
-    }
+    if (!force && status !== 'stopped') throw wrongStatus(id, 'delete', status);
     this.#release(record);
     return record.scope;
   }
@@ -204,6 +203,7 @@ export class Runtime {
     // lives on after it.
     if (cgroup && !record.hasOwnPidNamespace && cgroup.processes().length > 0) cgroup.kill();
     killAndReap(record.keeper);
+    removeHostMounts(record);
     cgroup?.delete();
     if (!isComplete) removeUnfinishedCgroup(record);
     this.#store.remove(record.id);
@@ -280,7 +280,7 @@ function removeUnfinishedCgroup({ cgroupsToMake = {} }: ContainerRecord): void {
 function wrongStatus(id: string, verb: string, status: Status): StrataError {
   const hints: Record<Status, string> = {
     creating: 'its creation is under way or was interrupted; delete it with --force',
-    created: 'start it first',
+    created: verb === 'delete' ? 'kill it first, or use --force' : 'start it first',
     running: 'stop it first, or use --force',
     stopped: 'delete it and create it again',
   };

@@ -61,6 +61,8 @@ export interface ContainerRecord {
   hasOwnPidNamespace: boolean;
   hasUserNamespace: boolean;
   hasTimeNamespace: boolean;
+  /** Set where it has its mounts in the host's namespace: the id of the mount that its root is over. */
+  rootIsOver?: number;
   /** The hooks that are run after `create`: what the bundle says by then does not count. */
   hooks?: Pick<Hooks, 'startContainer' | 'poststart' | 'poststop'>;
   /** config.json, where startContainer hooks are to be run as the container's process would be. */
