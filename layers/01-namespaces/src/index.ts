@@ -124,6 +124,7 @@ export * from './netlink/route-events.ts';
 export * from './netlink/route-netlink.ts';
 export * from './netlink/routes.ts';
 export * from './netlink/routing-rules.ts';
+export { writeProcessFile } from './processes/process-files.ts';
 export { ProcessHandle } from './processes/process-handle.ts';
 export * from './processes/process-status.ts';
 export * from './scheduling/io-priority.ts';

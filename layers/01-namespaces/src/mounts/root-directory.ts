@@ -24,11 +24,9 @@
 import { EEXIST, EINVAL, ELOOP, ENOENT, ENOTDIR, EXDEV } from '../errors/errno.ts';
 import { SyscallError } from '../errors/syscall-error.ts';
 import {
-  O_CREAT,
   O_DIRECTORY,
   O_NOFOLLOW,
   O_PATH,
-  O_RDONLY,
   RESOLVE_BENEATH,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
@@ -48,8 +46,8 @@ const MAX_ATTEMPTS = 128;
 export interface RootDirectoryOptions {
   /** Refuse a path that leads out, instead of keeping it inside. */
   beneath?: boolean;
-  /** Refuse symbolic links of any kind. */
-  noSymlinks?: boolean;
+  /** Refuse symbolic links of any kind; a text says why, in the error. */
+  noSymlinks?: boolean | string;
   /** Refuse to go from one mount to another. */
   oneMount?: boolean;
 }
@@ -57,6 +55,7 @@ export interface RootDirectoryOptions {
 export class RootDirectory implements Disposable {
   readonly #sys: Syscalls;
   readonly #resolve: number;
+  readonly #noSymlinks: string;
   #isOurs = false;
   /** The directory, in the process that `sys` executes in. */
   readonly fd: Descriptor;
@@ -65,10 +64,13 @@ export class RootDirectory implements Disposable {
   constructor(sys: Syscalls, fd: Descriptor, options: RootDirectoryOptions = {}) {
     this.#sys = sys;
     this.fd = fd;
+    const { noSymlinks } = options;
+    this.#noSymlinks =
+      typeof noSymlinks === 'string' ? noSymlinks : 'a symbolic link is not allowed';
     this.#resolve =
       RESOLVE_NO_MAGICLINKS |
       (options.beneath ? RESOLVE_BENEATH : RESOLVE_IN_ROOT) |
-      (options.noSymlinks ? RESOLVE_NO_SYMLINKS : 0) |
+      (noSymlinks ? RESOLVE_NO_SYMLINKS : 0) |
       (options.oneMount ? RESOLVE_NO_XDEV : 0);
   }
 
@@ -147,7 +149,7 @@ export class RootDirectory implements Disposable {
       }
       return this.#sys.openat2Later(path, this.#how(O_PATH), {
         recover: (errno) => {
-          if (errno !== ENOENT) throw this.#sys.failure('openat2', errno, [path]);
+          if (errno !== ENOENT) throw this.#failure(errno, path);
           return this.#sys.settle(this.#createFile(path));
         },
       });
@@ -182,7 +184,7 @@ export class RootDirectory implements Disposable {
   #openDirectory(path: string): Descriptor {
     return this.#sys.openat2Later(path, this.#how(O_PATH | O_DIRECTORY), {
       recover: (errno) => {
-        if (errno !== ENOENT) throw this.#sys.failure('openat2', errno, [path]);
+        if (errno !== ENOENT) throw this.#failure(errno, path);
         return this.#walk(path);
       },
     });
@@ -192,10 +194,11 @@ export class RootDirectory implements Disposable {
   #createFile(path: string): Descriptor {
     return this.#inParent(path, (parent, name) => {
       if (name === undefined) throw this.#sys.failure('openat2', ENOENT, [path]);
-      const flags = O_CREAT | O_NOFOLLOW | O_RDONLY;
-      const how = { dirfd: parent, flags, mode: 0o644, resolve: this.#resolve };
-      this.#sys.close(this.#sys.openat2Later(name, how));
-      return this.#sys.openat2Later(name, { dirfd: parent, flags: O_PATH | O_NOFOLLOW });
+      // Not O_CREAT: what somebody has put there meanwhile would be opened, and a FIFO waits.
+      const node = [parent, name, S_IFREG | 0o644, 0];
+      this.#sys.later('mknodat', node, { accepts: [EEXIST] });
+      const resolve = RESOLVE_NO_SYMLINKS | (this.#resolve & RESOLVE_NO_XDEV);
+      return this.#sys.openat2Later(name, { dirfd: parent, flags: O_PATH, resolve });
     });
   }
 
@@ -263,7 +266,7 @@ export class RootDirectory implements Disposable {
 
   #linkTarget(parent: number, name: string, path: string): string {
     if ((this.#resolve & RESOLVE_NO_SYMLINKS) !== 0) {
-      throw this.#refused(ELOOP, 'a symbolic link is not allowed', path);
+      throw this.#refused(ELOOP, this.#noSymlinks, path);
     }
     let target: string;
     try {
@@ -292,6 +295,13 @@ export class RootDirectory implements Disposable {
 
   #leadsOut(path: string): SyscallError {
     return this.#refused(EXDEV, 'the path leads out of its directory', path);
+  }
+
+  #failure(errno: number, path: string): SyscallError {
+    const isLink = errno === ELOOP && (this.#resolve & RESOLVE_NO_SYMLINKS) !== 0;
+    return isLink
+      ? this.#refused(errno, this.#noSymlinks, path)
+      : this.#sys.failure('openat2', errno, [path]);
   }
 
   /** What the kernel would say, had it gone the way in one call. */

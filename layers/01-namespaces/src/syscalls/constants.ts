@@ -269,6 +269,7 @@ export const MAP_ANONYMOUS = 0x20;
 
 // ── /proc and file system magic numbers, statfs(2) ──
 export const PROC_SUPER_MAGIC = 0x9fa0;
+export const DEVPTS_SUPER_MAGIC = 0x1cd1;
 export const SYSFS_MAGIC = 0x62656572;
 export const CGROUP_SUPER_MAGIC = 0x27e0eb;
 export const CGROUP2_SUPER_MAGIC = 0x63677270;

@@ -14,6 +14,7 @@ import { EINVAL, ENOTTY } from '../errors/errno.ts';
 import { errnoOf, StrataError } from '../errors/strata-error.ts';
 import {
   AT_EMPTY_PATH,
+  DEVPTS_SUPER_MAGIC,
   O_CLOEXEC,
   O_NOCTTY,
   O_RDWR,
@@ -95,6 +96,8 @@ export class Pty implements Disposable {
 
 function openMaster(sys: Syscalls, devpts: number | undefined): number {
   const flags = O_RDWR | O_NOCTTY;
+  // Before anything of it is opened: what somebody has put there could wait, or do things.
+  if (devpts !== undefined) requireDevpts(sys, devpts);
   const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
   const master =
     devpts === undefined
@@ -107,6 +110,15 @@ function openMaster(sys: Syscalls, devpts: number | undefined): number {
     sys.close(master);
     throw error;
   }
+}
+
+function requireDevpts(sys: Syscalls, directory: number): void {
+  if (sys.executor.kind === 'recording') return;
+  if (sys.fstatfsType(directory) === DEVPTS_SUPER_MAGIC) return;
+  throw new StrataError('NOT_A_PTY', 'what is at the place of devpts is another file system', {
+    errno: ENOTTY,
+    hint: 'a terminal needs a mount of type devpts at /dev/pts',
+  });
 }
 
 /** Unlocks the slave of a master and opens it. @throws {SyscallError} EINVAL before Linux 4.13 */

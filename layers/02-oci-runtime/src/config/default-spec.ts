@@ -1,7 +1,8 @@
 /**
  * The config.json that `strata-oci spec` writes: a shell in a container of its own, to be edited.
  *
- * In meaning the same as what runc 1.1's `spec` and `spec --rootless` write; a test compares them.
+ * In meaning the same as what runc 1.1's `spec` and `spec --rootless` write, with one more mask; a test
+ * compares them.
  */
 import { existsSync } from 'node:fs';
 import { OCI_VERSION } from './oci-version.ts';
@@ -24,6 +25,8 @@ const MASKED_PATHS = [
   '/proc/timer_stats',
   '/proc/sched_debug',
   '/sys/firmware',
+  // GHSA-7ww5-4wqc-m92c: the processor's consumption gives away what others compute.
+  '/sys/devices/virtual/powercap',
   '/proc/scsi',
 ] as const;
 

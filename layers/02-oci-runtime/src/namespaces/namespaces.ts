@@ -8,7 +8,7 @@
  *
  * @see namespaces(7), user_namespaces(7), cgroup_namespaces(7), time_namespaces(7)
  */
-import { statSync, writeFileSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import {
   CLONE_NEWCGROUP,
   CLONE_NEWIPC,
@@ -22,6 +22,7 @@ import {
   O_RDONLY,
   StrataError,
   type Syscalls,
+  writeProcessFile,
 } from '@strata/namespaces';
 import type { LinuxIDMapping, LinuxNamespace, Spec } from '../config/spec.ts';
 
@@ -108,15 +109,16 @@ const line = ({ containerID, hostID, size }: LinuxIDMapping): string =>
 export function writeIdMaps(pid: number, spec: Spec): void {
   const uidMap = (spec.linux?.uidMappings ?? []).map(line).join('');
   const gidMap = (spec.linux?.gidMappings ?? []).map(line).join('');
-  write(`/proc/${pid}/uid_map`, uidMap, 'linux.uidMappings');
-  if (process.geteuid?.() !== 0) write(`/proc/${pid}/setgroups`, 'deny', 'linux.gidMappings');
-  write(`/proc/${pid}/gid_map`, gidMap, 'linux.gidMappings');
+  write({ pid, name: 'uid_map' }, uidMap, 'linux.uidMappings');
+  if (process.geteuid?.() !== 0) write({ pid, name: 'setgroups' }, 'deny', 'linux.gidMappings');
+  write({ pid, name: 'gid_map' }, gidMap, 'linux.gidMappings');
 }
 
-function write(path: string, text: string, field: string): void {
+function write(file: { pid: number; name: string }, text: string, field: string): void {
   try {
-    writeFileSync(path, text);
+    writeProcessFile(file, text);
   } catch (cause) {
+    const path = `/proc/${file.pid}/${file.name}`;
     const errno = errnoOf(cause);
     throw new StrataError(
       'ID_MAP',
@@ -139,7 +141,7 @@ export function enterTimeNamespace(sys: Syscalls, pid: number, spec: Spec): void
   sys.flush();
   for (const [clock, offset] of Object.entries(spec.linux?.timeOffsets ?? {})) {
     const text = `${clock} ${offset?.secs ?? 0} ${offset?.nanosecs ?? 0}\n`;
-    write(`/proc/${pid}/timens_offsets`, text, 'linux.timeOffsets');
+    write({ pid, name: 'timens_offsets' }, text, 'linux.timeOffsets');
   }
   const fd = sys.openat2('/proc/self/ns/time_for_children', { flags: O_RDONLY });
   sys.setns(fd, CLONE_NEWTIME);

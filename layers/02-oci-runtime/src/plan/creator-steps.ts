@@ -1,5 +1,5 @@
 /** Steps that the creating process does itself, or has its launcher do. */
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import {
   Cgroup,
   CLONE_NEWPID,
@@ -9,6 +9,7 @@ import {
   StrataError,
   Stub,
   syscallSpans,
+  writeProcessFile,
 } from '@strata/namespaces';
 import type { Spec } from '../config/spec.ts';
 import { runHooks } from '../hooks/hooks.ts';
@@ -155,10 +156,11 @@ export const setOomScore: Step = {
   field: 'process.oomScoreAdj',
   run({ init, spec }) {
     const value = spec.process!.oomScoreAdj!;
-    const path = `/proc/${init!.pid}/oom_score_adj`;
+    const { pid } = init!;
     try {
-      writeFileSync(path, String(value));
+      writeProcessFile({ pid, name: 'oom_score_adj' }, String(value));
     } catch (cause) {
+      const path = `/proc/${pid}/oom_score_adj`;
       const field = 'process.oomScoreAdj';
       const message = `${field}: cannot set ${value}: ${(cause as Error).message}`;
       const hint = 'lowering it below the value of the creating process needs CAP_SYS_RESOURCE';

@@ -6,7 +6,12 @@ import {
   KEYCTL_JOIN_SESSION_KEYRING,
 } from '@strata/namespaces';
 import type { Mount, Spec } from '../config/spec.ts';
-import { enterTimeNamespace, join, type NamespaceType } from '../namespaces/namespaces.ts';
+import {
+  enterTimeNamespace,
+  join,
+  type NamespaceType,
+  namespacesOf,
+} from '../namespaces/namespaces.ts';
 import { writeSysctls } from '../process/sysctl.ts';
 import { isBind, openBind } from '../rootfs/bind.ts';
 import { openConsole } from '../rootfs/console.ts';
@@ -149,8 +154,10 @@ export const devices: Step = {
   name: 'make devices',
   // Those that every container has.
   field: 'root.path',
-  run({ init, rootfs, spec }) {
-    makeDevices(init!.sys, rootfs!, spec.linux?.devices ?? []);
+  run({ init, rootfs, spec, whenExecuted }) {
+    const mayMakeNodes = !namespacesOf(spec).has('user');
+    const options = { devices: spec.linux?.devices ?? [], mayMakeNodes };
+    whenExecuted.push(makeDevices(init!.sys, rootfs!, options));
   },
 };
 

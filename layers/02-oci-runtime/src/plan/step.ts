@@ -11,11 +11,11 @@ import {
   isTracing,
   type LaterResult,
   located,
-  type RootDirectory,
   type Stub,
   span,
 } from '@strata/namespaces';
 import type { Spec } from '../config/spec.ts';
+import type { ContainerRoot } from '../rootfs/container-root.ts';
 
 /** What the steps work on. Fields are filled by the step named in the comment. */
 export interface Creation {
@@ -56,7 +56,7 @@ export interface Creation {
   /** 'move network devices': brings them back. */
   bringBackNetDevices?: () => void;
   /** 'open rootfs' */
-  rootfs?: RootDirectory;
+  rootfs?: ContainerRoot;
   /** 'console': our descriptor of the PTY's master. */
   consoleMaster?: number;
   /** 'close descriptors': the read end of the sync pipe, in the init. */

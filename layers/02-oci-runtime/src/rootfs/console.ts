@@ -12,14 +12,12 @@
 import {
   AT_EMPTY_PATH,
   adoptTerminal,
-  O_NOCTTY,
-  O_RDWR,
+  O_DIRECTORY,
+  O_PATH,
   OPEN_TREE_CLONE,
-  openSlave,
+  Pty,
   type RootDirectory,
-  requireMaster,
   type Syscalls,
-  setWindowSize,
 } from '@strata/namespaces';
 
 export interface ConsoleOptions {
@@ -36,18 +34,19 @@ export function openConsole(sys: Syscalls, rootfs: RootDirectory, options: Conso
   return master;
 }
 
-/** A new pair of the devpts mounted in the container. */
+/**
+ * A new pair of the devpts mounted in the container.
+ * @throws {StrataError} NOT_A_PTY where there is none: then the image has decided what is there
+ */
 export function openPair(
   sys: Syscalls,
   rootfs: RootDirectory,
   options: ConsoleOptions,
 ): { master: number; slave: number } {
-  const master = rootfs.open('/dev/pts/ptmx', O_RDWR | O_NOCTTY);
-  // Without a devpts mount of the spec's, the image has decided what is there.
-  requireMaster(sys, master);
-  const slave = openSlave(sys, master);
-  const { size } = options;
-  if (size) setWindowSize(sys, master, { rows: size.height, columns: size.width });
-  if (options.owner.uid !== 0) sys.fchown(slave, { uid: options.owner.uid, gid: -1 });
-  return { master, slave };
+  const devpts = rootfs.open('/dev/pts', O_PATH | O_DIRECTORY);
+  const { size, owner } = options;
+  const pty = Pty.open(sys, { devpts, size: size && { rows: size.height, columns: size.width } });
+  sys.close(devpts);
+  if (owner.uid !== 0) sys.fchown(pty.slave, { uid: owner.uid, gid: -1 });
+  return { master: pty.release('master'), slave: pty.release('slave') };
 }

@@ -26,10 +26,13 @@ import {
   PROPAGATION_WORDS,
   parseMountinfo,
   pivotInto,
-  RootDirectory,
+  RESOLVE_NO_SYMLINKS,
+  type RootDirectory,
   StrataError,
   type Syscalls,
 } from '@strata/namespaces';
+
+import { ContainerRoot } from './container-root.ts';
 
 /**
  * Whether the init's mounts stay peers of the host's: what is mounted below one of them is then seen
@@ -57,10 +60,12 @@ export function openRootfs(
   init: { sys: Syscalls; pid: number },
   path: string,
   options: { rootfsPropagation?: string | undefined; onHost: boolean },
-): RootDirectory {
+): ContainerRoot {
   const { sys } = init;
   const { rootfsPropagation = '', onHost } = options;
-  const place = sys.openat2Later(path, { flags: O_PATH | O_DIRECTORY });
+  // Links were resolved when the bundle was read: one that is there now has been put there since.
+  const how = { flags: O_PATH | O_DIRECTORY, resolve: RESOLVE_NO_SYMLINKS };
+  const place = sys.openat2Later(path, how);
   if (hostHears(rootfsPropagation)) cutOffMountOf(init, sys.settle(place));
   const tree = sys.openTreeLater(place, '', OPEN_TREE_CLONE | AT_EMPTY_PATH | AT_RECURSIVE);
   if (hostHears(rootfsPropagation)) {
@@ -71,7 +76,7 @@ export function openRootfs(
     sys.mountSetattr(tree, { propagation: MS_PRIVATE }, onHost ? AT_RECURSIVE : 0);
   }
   sys.moveMount(tree, place);
-  return new RootDirectory(sys, tree);
+  return new ContainerRoot(sys, tree);
 }
 
 /** What is mounted on a mount reaches its peers: the container's root must not reach the host. */

@@ -23,19 +23,20 @@ import {
   O_PATH,
   OPEN_TREE_CLONE,
   type Parameter,
+  PROC_SUPER_MAGIC,
   parseMountOptions,
-  type RootDirectory,
   StrataError,
   type Syscalls,
   setPropagation,
 } from '@strata/namespaces';
 import type { Mount } from '../config/spec.ts';
 import { bindSource, isBind, openBind } from './bind.ts';
+import { type ContainerRoot, isKernelPlace, normalPath } from './container-root.ts';
 import { takeFromImage, takesFromImage } from './tmpfs-mount.ts';
 
 export interface MountContext {
   sys: Syscalls;
-  rootfs: RootDirectory;
+  rootfs: ContainerRoot;
   /** Directory that relative sources start from. */
   bundle: string;
   /** The container's cgroup, by v1 hierarchy name (or '' for v2): path within the hierarchy. */
@@ -51,6 +52,9 @@ export interface MountContext {
 /** Carries out one entry of `mounts`; `field` names it in errors. */
 export function performMount(context: MountContext, mount: Mount, field: string): void {
   const options = parseMountOptions(mount.options ?? []);
+  if (normalPath(mount.destination) === '/proc' && mount.type !== 'proc') {
+    requireProcBind(context, mount, field);
+  }
   if (mount.type === 'cgroup') {
     mountCgroups(context, mount, options);
   } else if (isBind(mount)) {
@@ -59,9 +63,33 @@ export function performMount(context: MountContext, mount: Mount, field: string)
     mountTmpfs(context, { mount, options, field });
   } else {
     const fd = newMount(context, mount, options);
-    place(context, fd, { destination: mount.destination, isDirectory: true, options });
+    const made = isMadeHere(mount.type);
+    const { destination, type } = mount;
+    place(context, fd, { destination, isDirectory: true, options, made, type });
   }
 }
+
+/**
+ * Nothing but a procfs is mounted at /proc: programs write there what they take for the kernel to
+ * read, their own security labels among it (CVE-2019-16884: an image that declares /proc a volume).
+ */
+function requireProcBind(context: MountContext, mount: Mount, field: string): void {
+  if (isBind(mount)) {
+    const { sys } = context;
+    context.tree ??= openBind(sys, mount, context.bundle);
+    if (sys.executor.kind === 'recording') return;
+    if (sys.fstatfsType(sys.settle(context.tree)) === PROC_SUPER_MAGIC) return;
+  }
+  const message = `${field}: ${mount.source ?? mount.type} cannot be mounted at /proc: not a procfs`;
+  throw new StrataError('INVALID_CONFIG', message, { field, path: mount.destination });
+}
+
+/** File systems that are empty, or the kernel's, when they are made. */
+const MADE_HERE: ReadonlySet<string> = new Set([
+  ...['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'hugetlbfs', 'ramfs', 'cgroup', 'cgroup2'],
+  ...['debugfs', 'tracefs', 'securityfs', 'bpf'],
+]);
+const isMadeHere = (type: string | undefined): boolean => MADE_HERE.has(type ?? '');
 
 /** A tmpfs that is filled before it is mounted, and only then made read-only. */
 function mountTmpfs(
@@ -74,7 +102,9 @@ function mountTmpfs(
   const fd = newMount(context, mount, writable);
   takeFromImage(sys, rootfs, { ...tmpfs, fd });
   if (options.attrSet !== writable.attrSet) sys.mountSetattr(fd, { set: MOUNT_ATTR_RDONLY });
-  place(context, fd, { destination: mount.destination, isDirectory: true, options });
+  // With tmpcopyup what is in it is the image's.
+  const made = !options.tmpcopyup;
+  place(context, fd, { destination: mount.destination, isDirectory: true, options, made });
 }
 
 function newMount(context: MountContext, mount: Mount, options: MountOptions): Descriptor {
@@ -112,7 +142,8 @@ function bind(context: MountContext, mount: Mount, options: MountOptions): void 
     sys.mountSetattr(fd, { set: options.attrSet, clear: options.attrClear });
   }
   const isDirectory = isHostDirectory(bindSource(mount, bundle));
-  place(context, fd, { destination: mount.destination, isDirectory, options });
+  const made = isKernelPlace(mount.destination);
+  place(context, fd, { destination: mount.destination, isDirectory, options, made });
 }
 
 /**
@@ -128,21 +159,34 @@ function isHostDirectory(path: string): boolean {
   }
 }
 
+interface Place {
+  destination: string;
+  isDirectory: boolean;
+  options: MountOptions;
+  /** Whether nobody else can have changed what is in the mount. */
+  made: boolean;
+  type?: string | undefined;
+}
+
 /** Opens the destination inside the rootfs, creating it where it is missing, and mounts on it. */
-function place(
-  context: MountContext,
-  fd: Descriptor,
-  where: { destination: string; isDirectory: boolean; options: MountOptions },
-): void {
+function place(context: MountContext, fd: Descriptor, where: Place): void {
   const { sys, rootfs } = context;
-  const { destination, isDirectory, options } = where;
-  const target = isDirectory ? rootfs.makeDirectory(destination) : rootfs.makeFile(destination);
+  const { options, destination } = where;
+  const target = placeOf(rootfs, where);
   if (options.recursiveSet !== 0 || options.recursiveClear !== 0) {
     const attributes = { set: options.recursiveSet, clear: options.recursiveClear };
     sys.mountSetattr(fd, attributes, AT_RECURSIVE);
   }
   sys.moveMount(fd, target);
+  rootfs.mounted(destination, where.made ? fd : undefined);
   for (const propagation of options.propagation) setPropagation(sys, fd, propagation);
+}
+
+function placeOf(rootfs: ContainerRoot, { destination, isDirectory, type }: Place): Descriptor {
+  if (isKernelPlace(destination) || type === 'proc' || type === 'sysfs') {
+    return rootfs.makeKernelPlace(destination);
+  }
+  return isDirectory ? rootfs.makeDirectory(destination) : rootfs.makeFile(destination);
 }
 
 /**
@@ -160,13 +204,13 @@ function mountCgroups(context: MountContext, mount: Mount, options: MountOptions
     const fd = path
       ? bindCgroup(sys, path, options)
       : newMount(context, { ...mount, type: 'cgroup2', source: 'cgroup' }, options);
-    place(context, fd, { destination, isDirectory: true, options });
+    place(context, fd, { destination, isDirectory: true, options, made: true });
     return;
   }
   const inner = { ...options, data: [], propagation: [] };
   const tmpfs = { destination, type: 'tmpfs', source: 'tmpfs' };
   const base = newMount(context, tmpfs, { ...inner, attrSet: 0, data: ['mode=755'] });
-  place(context, base, { destination, isDirectory: true, options: inner });
+  place(context, base, { destination, isDirectory: true, options: inner, made: true });
   const { hierarchies, unified } = layout;
   for (const { key, mountPoint } of unified ? [...hierarchies, unified] : hierarchies) {
     const path = cgroupPaths[key];
