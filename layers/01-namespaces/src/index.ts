@@ -12,6 +12,7 @@ export { Cgroup, type CgroupPaths } from './cgroups/cgroup.ts';
 export { type LimitPlan, type PlacedWrite, planLimits } from './cgroups/controllers.ts';
 export type { CgroupEvent, CgroupEvents, CgroupWatchOptions } from './cgroups/events/events.ts';
 export type { StallOptions } from './cgroups/events/pressure-trigger.ts';
+export { isFrozenCgroup } from './cgroups/freezer.ts';
 export {
   type CgroupLayout,
   cgroupLayout,

@@ -2,7 +2,7 @@
  * Runs `strata-oci`, and beside it Debian's runc with the same words, each with containers of its own
  * below one directory.
  */
-import { spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,11 +56,51 @@ export class Command {
     throw new Error(`${this.program} ${args.join(' ')}: exit code ${code}: ${stderr}`);
   }
 
+  /** Starts it, and goes on. */
+  begin(args: readonly string[]): Running {
+    const child = spawn(this.program, ['--root', this.root, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    return new Running(child);
+  }
+
   /** Kills and deletes what is there. */
   removeAll(): void {
     for (const id of this.out(['list', '-q']).split('\n').filter(Boolean)) {
       this.out(['delete', '--force', id]);
     }
+  }
+}
+
+/** A command that has not ended perhaps. */
+export class Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Outcome>;
+  #stdout = '';
+  #stderr = '';
+
+  constructor(child: ChildProcess) {
+    this.child = child;
+    child.stdout!.on('data', (data: Buffer) => {
+      this.#stdout += data.toString();
+    });
+    child.stderr!.on('data', (data: Buffer) => {
+      this.#stderr += data.toString();
+    });
+    this.ended = new Promise((resolve) => {
+      child.on('close', (code) => {
+        resolve({ code, stdout: this.#stdout, stderr: this.#stderr });
+      });
+    });
+  }
+
+  get hasEnded(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  /** What it has written so far. */
+  get stdout(): string {
+    return this.#stdout;
   }
 }
 

@@ -8,6 +8,7 @@
  */
 import { StrataError } from '../errors/strata-error.ts';
 import { readCgroupFile, writeCgroupFile } from './cgroup-file.ts';
+import { UNIFIED_KEY } from './layout.ts';
 import { Patience } from './patience.ts';
 
 export interface Freezer {
@@ -57,4 +58,16 @@ export function freeze(freezer: Freezer, limitMs: number): void {
 
 export function thaw(freezer: Freezer): void {
   writeCgroupFile(stateFile(freezer), word(freezer, false), 'thaw cgroup');
+}
+
+/**
+ * Whether a cgroup is stopped, or is being stopped, by its directories alone: nothing of the machine's
+ * hierarchies has to be read. False where none of them has a freezer.
+ * @param paths directories by the key of their hierarchy, as `Cgroup.paths`
+ */
+export function isFrozenCgroup(paths: Readonly<Record<string, string>>): boolean {
+  const v1 = Object.keys(paths).find((key) => key.split(',').includes('freezer'));
+  const directory = v1 === undefined ? paths[UNIFIED_KEY] : paths[v1];
+  if (directory === undefined) return false;
+  return isFreezing({ version: v1 === undefined ? 2 : 1, directory });
 }

@@ -18,6 +18,7 @@ export const exec: Verb = {
     user: { type: 'string', short: 'u', value: 'UID[:GID]', help: 'user' },
     cwd: { type: 'string', value: 'DIR', help: 'working directory' },
     env: { type: 'string', short: 'e', value: 'K=V', multiple: true, help: 'environment' },
+    'ignore-paused': { type: 'boolean', help: 'also where the container is paused: wait' },
     detach: { type: 'boolean', short: 'd', help: 'return when the program runs' },
     'pid-file': PID_FILE,
     'console-socket': CONSOLE_SOCKET,
@@ -43,6 +44,7 @@ async function execute(call: Call): Promise<number> {
   const executed = runtime.exec({
     id: id!,
     process: specProcess,
+    ignorePaused: call.flag('ignore-paused'),
     ...(consoleSocket !== undefined && { consoleSocket }),
   });
   writePidFile(call, executed.pid);

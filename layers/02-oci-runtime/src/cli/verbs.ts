@@ -29,4 +29,16 @@ export const verbs: Readonly<Record<string, Verb | LazyVerb>> = {
     load: async () => (await import('./spec.ts')).spec,
   },
   exec,
+  ps: {
+    summary: 'show the processes of a container',
+    load: async () => (await import('./ps.ts')).ps,
+  },
+  pause: {
+    summary: 'stop all processes of a container where they are',
+    load: async () => (await import('./pause.ts')).pause,
+  },
+  resume: {
+    summary: 'let the processes of a paused container go on',
+    load: async () => (await import('./pause.ts')).resume,
+  },
 };

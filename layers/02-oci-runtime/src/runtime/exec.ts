@@ -81,6 +81,8 @@ export interface ExecOptions {
   stdio?: readonly [number, number, number];
   consoleSocket?: string;
   keeper?: KeeperOptions;
+  /** Also in a paused container, to wait there until it is resumed; so does this call. */
+  ignorePaused?: boolean;
 }
 
 export interface Executed {
@@ -155,7 +157,7 @@ export function joinContainer(record: ContainerRecord): Step {
       const { keeper, id } = creation;
       const pidfd = openProcess(record.init);
       if (pidfd === undefined) {
-        throw new StrataError('NOT_RUNNING', `container ${record.id} is not running`);
+        throw new StrataError('NOT_RUNNING', `container not running: ${record.id}`);
       }
       const exitFd = keeper && openSync(keeper.exitFile, 'w', 0o600);
       const descriptors = new Map([[JOIN_FD, pidfd]]);

@@ -15,6 +15,7 @@
  */
 import {
   Cgroup,
+  isFrozenCgroup,
   printError,
   StrataError,
   type SyscallName,
@@ -163,8 +164,39 @@ export class Runtime {
   kill(id: string, signal: number, options: { all?: boolean } = {}): void {
     const record = this.#store.read(id);
     const status = statusOf(record);
-    if (status === 'stopped' && !options.all) throw wrongStatus(id, 'kill', status);
+    if (status === 'stopped' && !options.all) {
+      // The words that containerd's shim looks for.
+      throw new StrataError('INVALID_STATUS', `container not running: ${id} is ${status}`);
+    }
     signalContainer(record, signal, options.all ?? false);
+  }
+
+  /**
+   * Stops all its processes where they are, until `resume`.
+   * @throws {StrataError} INVALID_STATUS, NO_FREEZER, FREEZE_TIMEOUT
+   */
+  pause(id: string): void {
+    span('oci.pause', { 'container.id': id }, () => {
+      const record = this.#store.read(id);
+      const status = statusOf(record);
+      if (status !== 'running' && status !== 'created') throw wrongStatus(id, 'pause', status);
+      Cgroup.open(record.cgroups).freeze();
+    });
+  }
+
+  /** @throws {StrataError} INVALID_STATUS where it is not paused */
+  resume(id: string): void {
+    span('oci.resume', { 'container.id': id }, () => {
+      const record = this.#store.read(id);
+      const status = statusOf(record);
+      if (status !== 'paused') throw wrongStatus(id, 'resume', status);
+      Cgroup.open(record.cgroups).thaw();
+    });
+  }
+
+  /** The ids of its processes as seen from here, those in cgroups below its own included. */
+  processes(id: string): number[] {
+    return Cgroup.open(this.#store.read(id).cgroups).processes();
   }
 
   /**
@@ -194,7 +226,8 @@ export class Runtime {
   }
 
   #release(record: ContainerRecord): void {
-    killAndReap(record.init);
+    thawToEnd(record);
+    killAndReap(record.init, () => thawToEnd(record));
     const isComplete = Object.keys(record.cgroups).length > 0;
     const cgroup = isComplete
       ? Cgroup.open(record.cgroups, { made: record.cgroupsMade })
@@ -212,11 +245,13 @@ export class Runtime {
 
   /** Runs another process in a running container. */
   exec(options: ExecOptions): Executed {
-    return span('oci.exec', { 'container.id': options.id }, () => {
-      const record = this.#store.read(options.id);
+    const { id, ignorePaused } = options;
+    return span('oci.exec', { 'container.id': id }, () => {
+      const record = this.#store.read(id);
       const status = statusOf(record);
-      if (status !== 'running' && status !== 'created')
-        throw wrongStatus(options.id, 'exec', status);
+      if (status === 'stopped' || status === 'creating' || (status === 'paused' && !ignorePaused)) {
+        throw wrongStatus(id, 'exec', status);
+      }
       return execInContainer(record, options);
     });
   }
@@ -239,6 +274,11 @@ export class Runtime {
       }
     });
   }
+}
+
+/** What is frozen on cgroup v1 does not end. */
+function thawToEnd({ cgroups }: ContainerRecord): void {
+  if (isFrozenCgroup(cgroups)) Cgroup.open(cgroups).kill();
 }
 
 const programOf = ({ syncFd, finalCalls, executable }: ContainerRecord) => ({
@@ -278,13 +318,23 @@ function removeUnfinishedCgroup({ cgroupsToMake = {} }: ContainerRecord): void {
 }
 
 function wrongStatus(id: string, verb: string, status: Status): StrataError {
-  const hints: Record<Status, string> = {
-    creating: 'its creation is under way or was interrupted; delete it with --force',
-    created: verb === 'delete' ? 'kill it first, or use --force' : 'start it first',
-    running: 'stop it first, or use --force',
-    stopped: 'delete it and create it again',
-  };
-  return new StrataError('INVALID_STATUS', `cannot ${verb} container ${id}: it is ${status}`, {
-    hint: hints[status],
-  });
+  const message = `cannot ${verb} container ${id}: it is ${status}`;
+  return new StrataError('INVALID_STATUS', message, { hint: HINTS[`${verb}:${status}`] });
 }
+
+const INTERRUPTED = 'its creation is under way or was interrupted; delete it with --force';
+const ENDED = 'delete it and create it again';
+const HINTS: Readonly<Record<string, string>> = {
+  'start:creating': INTERRUPTED,
+  'start:paused': 'resume it first',
+  'start:stopped': ENDED,
+  'pause:creating': INTERRUPTED,
+  'pause:stopped': ENDED,
+  'exec:creating': INTERRUPTED,
+  'exec:paused': 'resume it first; or with --ignore-paused the process waits for that',
+  'exec:stopped': ENDED,
+  'delete:creating': INTERRUPTED,
+  'delete:created': 'kill it first, or use --force',
+  'delete:running': 'stop it first, or use --force',
+  'delete:paused': 'resume and stop it first, or use --force',
+};

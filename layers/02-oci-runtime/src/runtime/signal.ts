@@ -2,6 +2,7 @@
 import {
   Cgroup,
   ESRCH,
+  isFrozenCgroup,
   localSyscalls,
   POLLIN,
   SIGKILL,
@@ -26,23 +27,29 @@ export function openProcess(identity: ProcessIdentity | undefined): number | und
 }
 
 /**
- * Signals the init, or with `all` every process of the container's cgroup.
+ * Signals the init, or with `all` every process of the container's cgroup. SIGKILL is for all of them
+ * where no PID namespace ends with the init, and reaches those that are paused.
  * @throws {StrataError} NOT_RUNNING
  */
 export function signalContainer(record: ContainerRecord, signal: number, all: boolean): void {
+  const hasCgroup = Object.keys(record.cgroups).length > 0;
+  if (hasCgroup && (all || (signal === SIGKILL && !record.hasOwnPidNamespace))) {
+    signalCgroup(record, signal);
+    return;
+  }
+  signalInit(record, signal);
+  // A process of v1 that is frozen would not end before it is thawed.
+  if (signal === SIGKILL && isFrozenCgroup(record.cgroups)) Cgroup.open(record.cgroups).thaw();
+}
+
+function signalInit(record: ContainerRecord, signal: number): void {
   const sys = localSyscalls();
   const fd = openProcess(record.init);
   try {
-    if (all) {
-      signalCgroup(record, signal);
-      return;
-    }
     const result =
       fd === undefined ? -ESRCH : sys.attempt('pidfd_send_signal', fd, signal, null, 0);
     if (result === -ESRCH) {
-      throw new StrataError('NOT_RUNNING', `container ${record.id} is not running`, {
-        errno: ESRCH,
-      });
+      throw new StrataError('NOT_RUNNING', `container not running: ${record.id}`, { errno: ESRCH });
     }
     if (result < 0) throw sys.failure('pidfd_send_signal', -result, [record.init!.pid, signal]);
   } finally {
@@ -63,16 +70,41 @@ function signalCgroup(record: ContainerRecord, signal: number): void {
   }
 }
 
-/** Kills one process, waits until it has ended, and reaps it where it is our child. */
-export function killAndReap(identity: ProcessIdentity | undefined): void {
+/** How long a process may take to end once it is killed: as long as runc waits. */
+const END_LIMIT_MS = 10_000;
+const LOOK_MS = 250;
+
+/**
+ * Kills one process, waits until it has ended, and reaps it where it is our child.
+ * @param stillThere called while it does not end
+ * @throws {StrataError} STILL_RUNNING after 10 s
+ */
+export function killAndReap(
+  identity: ProcessIdentity | undefined,
+  stillThere: () => void = () => {},
+): void {
   const sys = localSyscalls();
   const fd = openProcess(identity);
   if (fd === undefined) return;
+  const { pid } = identity!;
   try {
     sys.attempt('pidfd_send_signal', fd, SIGKILL, null, 0);
-    sys.poll(fd, POLLIN, -1);
-    sys.attempt('waitid', 1, identity!.pid, null, WEXITED | WNOHANG, null);
+    for (let waited = 0; (sys.poll(fd, POLLIN, LOOK_MS) & POLLIN) === 0; waited += LOOK_MS) {
+      if (waited >= END_LIMIT_MS) throw stillRunning(pid);
+      stillThere();
+    }
+    sys.attempt('waitid', 1, pid, null, WEXITED | WNOHANG, null);
   } finally {
     sys.close(fd);
   }
+}
+
+function stillRunning(pid: number): StrataError {
+  const state = readProcessStat(pid)?.state;
+  return new StrataError('STILL_RUNNING', `process ${pid} is killed and does not end`, {
+    hint:
+      state === 'D'
+        ? 'it waits for a device or a network file system: see its /proc/PID/stack'
+        : `its state is ${state}`,
+  });
 }

@@ -3,20 +3,24 @@
  * cannot be wrong after a crash.
  *
  *   creating ──▶ created ──▶ running ──▶ stopped
- *                   └──────────────────────▲
+ *                   │ ▲         │ ▲         ▲
+ *                   ▼ │         ▼ │         │
+ *                  paused      paused       │      (with `delete --force` from everywhere)
+ *                   └───────────┴───────────┘
  *
  *   no init in the record      creating (or its creator died)
  *   init gone or a zombie      stopped
+ *   cgroup frozen              paused
  *   init still runs the stub   created
  *   otherwise                  running
  *
  * @see runtime-spec runtime.md#state
  */
 import { readFileSync, statSync } from 'node:fs';
-import { ENOENT, ESRCH, errnoOf } from '@strata/namespaces';
+import { ENOENT, ESRCH, errnoOf, isFrozenCgroup } from '@strata/namespaces';
 import type { ContainerRecord, ProcessIdentity } from './state-store.ts';
 
-export type Status = 'creating' | 'created' | 'running' | 'stopped';
+export type Status = 'creating' | 'created' | 'running' | 'paused' | 'stopped';
 
 interface ProcessStat {
   /** One letter: R, S, D, Z, ... */
@@ -56,6 +60,7 @@ export function statusOf(record: ContainerRecord): Status {
   const { init, stub } = record;
   if (!init || !stub) return 'creating';
   if (!isAlive(init)) return 'stopped';
+  if (isFrozenCgroup(record.cgroups)) return 'paused';
   try {
     const executable = statSync(`/proc/${init.pid}/exe`);
     return executable.ino === stub.inode && executable.dev === stub.device ? 'created' : 'running';
