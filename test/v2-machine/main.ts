@@ -28,6 +28,7 @@ const SMOKE = [
   'layers/01-namespaces/test/systemd',
   'layers/02-oci-runtime/test/lifecycle',
   'layers/02-oci-runtime/test/cgroup-delegation',
+  'layers/02-oci-runtime/test/system-container',
 ];
 const TALLY = /^\d+ passed, \d+ failed, \d+ skipped$/;
 const MEMORY_MIB = 3072;

@@ -3,7 +3,7 @@
  * depend on, as they are installed here. Nothing is downloaded; a package that is not here is left out.
  */
 import { spawnSync } from 'node:child_process';
-import { lstatSync, realpathSync } from 'node:fs';
+import { lstatSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 export interface InstalledPackage {
@@ -82,6 +82,28 @@ export function placesOf(paths: readonly string[]): string[] {
   };
   for (const path of paths) if (lstatSync(path, { throwIfNoEntry: false })) add(path);
   return [...places].sort();
+}
+
+/** Files as they are, and directories with all that is in them, where they are there. */
+export function withAllBelow(paths: readonly string[]): string[] {
+  return placesOf(
+    paths.flatMap((path) => {
+      const isDirectory = lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+      const below = isDirectory ? readdirSync(path, { recursive: true, encoding: 'utf8' }) : [];
+      return [path, ...below.map((name) => join(path, name))];
+    }),
+  );
+}
+
+const DATABASE = '/var/lib/dpkg';
+
+/** What dpkg-query(1) reads to list the files of these packages. */
+export function databaseOf(packages: readonly InstalledPackage[]): string[] {
+  const lists = packages.flatMap(({ name }) => [`${name}.list`, `${name}:amd64.list`]);
+  return placesOf([
+    `${DATABASE}/status`,
+    ...['format', ...lists].map((name) => `${DATABASE}/info/${name}`),
+  ]);
 }
 
 function query(args: readonly string[]): string {

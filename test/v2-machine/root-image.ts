@@ -3,6 +3,7 @@
  *
  *   /            files of Debian packages (PACKAGES), as installed here
  *   /etc         what maintainer scripts have made here: passwd, alternatives, PAM, ...
+ *   /var/lib/dpkg   which files are of which package, for tests that make a root of them in turn
  *   /usr/lib/modules   the kernel's
  *   /strata/node_modules   this repository's packages, Node included
  *
@@ -15,7 +16,14 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } 
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Kernel } from './kernel.ts';
-import { filesOf, installedPackages, packageClosure, placesOf } from './packages.ts';
+import {
+  databaseOf,
+  filesOf,
+  installedPackages,
+  packageClosure,
+  placesOf,
+  withAllBelow,
+} from './packages.ts';
 
 /** systemd with what it needs, what tests call, and what a person wants in a shell. */
 const PACKAGES = [
@@ -44,20 +52,23 @@ const PACKAGES = [
     'hostname',
     'sysvinit-utils',
   ],
-  ...['iproute2', 'nftables', 'uidmap', 'runc', 'crun', 'busybox-static', 'strace', 'git'],
+  ...['iproute2', 'nftables', 'uidmap', 'runc', 'crun', 'busybox-static', 'strace', 'git', 'dpkg'],
   // Node's.
   ...['libatomic1', 'libstdc++6'],
 ];
 
 /** Made by maintainer scripts, so that no package lists them. */
 const GENERATED = [
-  ...['/bin', '/sbin', '/lib', '/lib64', '/root', '/tmp', '/bin/sh', '/etc/alternatives'],
+  ...['/bin', '/sbin', '/lib', '/lib64', '/bin/sh', '/etc/alternatives'],
   ...['passwd', 'group', 'shadow', 'gshadow', 'subuid', 'subgid', 'nsswitch.conf', 'shells'].map(
     (name) => `/etc/${name}`,
   ),
   ...['/etc/ld.so.cache', '/etc/ld.so.conf', '/etc/pam.d', '/etc/profile', '/etc/localtime'],
   ...['/usr/share/dbus-1', '/etc/dbus-1', '/etc/systemd', '/etc/ssl/certs'],
 ];
+
+/** Without what this machine has in them. */
+const EMPTY = ['/root', '/tmp'];
 
 /** Large, and of no use in the machine. */
 const PACKAGES_LEFT_OUT = ['@bufbuild', '@biomejs', '@turbo', '@shikijs', 'typedoc', '.cache'];
@@ -91,7 +102,14 @@ export async function rootImage(options: {
   const unfinished = `${image}.${process.pid}`;
   try {
     await makeImage(unfinished, {
-      files: [...new Set([...filesOf(packages), ...generatedFiles()])],
+      files: [
+        ...new Set([
+          ...filesOf(packages),
+          ...withAllBelow(GENERATED),
+          ...placesOf(EMPTY),
+          ...databaseOf(packages),
+        ]),
+      ],
       trees: [
         { within: join(kernel.root, 'lib'), name: 'modules', place: 'usr/lib' },
         { within: repository, name: 'node_modules', place: 'strata' },
@@ -103,23 +121,6 @@ export async function rootImage(options: {
   }
   removeOlder(cache, image);
   return image;
-}
-
-function generatedFiles(): string[] {
-  return placesOf(
-    GENERATED.flatMap((path) =>
-      path.startsWith('/etc/') || path.startsWith('/usr/') ? [path, ...below(path)] : [path],
-    ),
-  );
-}
-
-function below(path: string): string[] {
-  try {
-    return readdirSync(path, { recursive: true, encoding: 'utf8' }).map((name) => join(path, name));
-  } catch {
-    // Not a directory, or not there.
-    return [];
-  }
 }
 
 interface Content {

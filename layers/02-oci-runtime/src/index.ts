@@ -4,6 +4,7 @@ export { defaultSpec, rootlessSpec } from './config/default-spec.ts';
 export { OCI_VERSION } from './config/oci-version.ts';
 export { type Bundle, readBundle } from './config/read-bundle.ts';
 export type * from './config/spec.ts';
+export { systemSpec } from './config/system-spec.ts';
 export { parseSpec, validateSpec } from './config/validate.ts';
 export { parseProcess, validateProcess } from './config/validate-process.ts';
 export { type ConfigWarning, configWarnings } from './config/warnings.ts';
