@@ -1,4 +1,12 @@
 /** Layer 03: keeper and shim. Containers that survive everything above them. */
+
+export type {
+  AttachEnd,
+  Attached,
+  AttachedOutput,
+  AttachOptions,
+} from './attach/attachment.ts';
+export { parseDetachKeys } from './attach/detach-keys.ts';
 export { EventListener, type ShimEventEnvelope } from './containerd/event-listener.ts';
 export type { TaskEvent } from './containerd/event-messages.ts';
 export { TaskFifos } from './containerd/fifos.ts';
@@ -16,14 +24,7 @@ export {
   type StreamName,
   streamContent,
 } from './logs/cri-record.ts';
+export type { LogFormat, LogSettings, StdioPaths } from './service/records.ts';
 export { Shim, type ShimOptions } from './service/shim.ts';
-export type {
-  ContainerState,
-  ContainerStatus,
-  CreateContainer,
-  ExecRequest,
-  ExecResult,
-  ShimApi,
-  ShimEvent,
-} from './service/shim-api.ts';
+export type * from './service/shim-api.ts';
 export { ShimClient } from './service/shim-client.ts';

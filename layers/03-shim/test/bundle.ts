@@ -15,18 +15,16 @@ import { join } from 'node:path';
 
 const CGROUPS = '/sys/fs/cgroup';
 const APPLETS = [
-  'sh',
-  'cat',
-  'echo',
-  'sleep',
-  'seq',
-  'true',
-  'head',
-  'tr',
-  'yes',
-  'usleep',
-  'stty',
+  ...['sh', 'cat', 'echo', 'sleep', 'seq', 'true', 'head', 'tr', 'yes', 'usleep', 'stty', 'dd'],
 ];
+
+/** The process of an exec that runs a shell script. */
+export const shellProcess = (script: string) => ({
+  user: { uid: 0, gid: 0 },
+  args: ['/bin/sh', '-c', script],
+  env: ['PATH=/bin'],
+  cwd: '/',
+});
 
 export class TestArea implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'strata-shim-'));

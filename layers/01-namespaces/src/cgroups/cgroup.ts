@@ -24,7 +24,7 @@ import { planLimits } from './controllers.ts';
 import { delegateCgroup } from './delegate.ts';
 import { makeCgroupDirectory } from './directories.ts';
 import { CgroupEvents, type CgroupWatchOptions } from './events/events.ts';
-import { type Freezer, freeze, isFreezing, thaw } from './freezer.ts';
+import { type Freezer, freeze, isFreezing, thaw, tryFreeze } from './freezer.ts';
 import { killAll } from './kill.ts';
 import {
   type CgroupLayout,
@@ -245,11 +245,26 @@ export class Cgroup implements Disposable {
     freeze(this.#requiredFreezer(), FREEZE_LIMIT_MS);
   }
 
+  /**
+   * As `freeze`, without waiting: whether all of them have stopped. To be called again where not, or
+   * to be given up by `thaw`.
+   * @throws {StrataError} NO_FREEZER
+   */
+  tryFreeze(): boolean {
+    return tryFreeze(this.#requiredFreezer(), 0);
+  }
+
   /** @throws {StrataError} NO_FREEZER */
   thaw(): void {
     thaw(this.#requiredFreezer());
   }
 
+  /** Whether its processes can be frozen here. */
+  get hasFreezer(): boolean {
+    return this.#freezer() !== undefined;
+  }
+
+  /** @throws {StrataError} NO_FREEZER */
   get isFrozen(): boolean {
     return isFreezing(this.#requiredFreezer());
   }

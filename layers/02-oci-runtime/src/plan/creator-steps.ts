@@ -1,5 +1,5 @@
 /** Steps that the creating process does itself, or has its launcher do. */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import {
   Cgroup,
   CLONE_NEWPID,
@@ -17,6 +17,7 @@ import { cloneFlags, join, joined, writeIdMaps } from '../namespaces/namespaces.
 import { moveNetDevices } from '../network/net-devices.ts';
 import { openIdMappedBinds } from '../rootfs/id-mapped-binds.ts';
 import { enterCgroup, openTaskFiles } from './enter-cgroup.ts';
+import { openExitFile } from './exit-file.ts';
 import { assign, type Creation, type Step } from './step.ts';
 
 /** Descriptors of the launcher: 0-2 the container's stdio, 3 the mailbox. */
@@ -53,7 +54,7 @@ export const startLauncher: Step = {
   run(creation) {
     const { id, spec, stdio, keeper } = creation;
     const descriptors = new Map<number, number>();
-    const exitFd = keeper && openSync(keeper.exitFile, 'w', 0o600);
+    const exitFd = keeper && openExitFile(keeper.exitFile);
     if (exitFd !== undefined) descriptors.set(EXIT_FILE_FD, exitFd);
     keeper?.holdFds?.forEach((fd, index) => {
       descriptors.set(FIRST_HELD_FD + index, fd);

@@ -10,7 +10,7 @@
  *
  * @see setns(2) on pidfds
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import {
   adoptTerminal,
   Cgroup,
@@ -39,6 +39,7 @@ import { readBundle } from '../config/read-bundle.ts';
 import type { Spec, SpecProcess } from '../config/spec.ts';
 import { EXIT_FILE_FD, FIRST_HELD_FD } from '../plan/creator-steps.ts';
 import { enterCgroup, openTaskFiles } from '../plan/enter-cgroup.ts';
+import { openExitFile } from '../plan/exit-file.ts';
 import {
   attributes,
   changeDirectory,
@@ -159,7 +160,7 @@ export function joinContainer(record: ContainerRecord): Step {
       if (pidfd === undefined) {
         throw new StrataError('NOT_RUNNING', `container not running: ${record.id}`);
       }
-      const exitFd = keeper && openSync(keeper.exitFile, 'w', 0o600);
+      const exitFd = keeper && openExitFile(keeper.exitFile);
       const descriptors = new Map([[JOIN_FD, pidfd]]);
       if (exitFd !== undefined) descriptors.set(EXIT_FILE_FD, exitFd);
       keeper?.holdFds?.forEach((fd, index) => {

@@ -2,18 +2,22 @@
  * The keeper of a process: the stub that cloned it, holding what must not be lost.
  *
  *   descriptor 4        the exit file: gets the siginfo_t of the process when it ends
+ *   its mailbox         gets a copy, should the file take none
  *   descriptors 10, ... what the caller gave to hold (read ends of pipes), or the PTY's master
  *
  * It ends only when it is killed, by whoever has drained its descriptors and read the exit file.
  *
  * @see waitid(2)
  */
-import { localSyscalls, Out, type Stub } from '@strata/namespaces';
+import { readSync, writeSync } from 'node:fs';
+import { localSyscalls, MAILBOX_FD, Out, type Stub } from '@strata/namespaces';
 import { EXIT_FILE_FD, FIRST_HELD_FD } from '../plan/creator-steps.ts';
 
 const P_PID = 1;
 const WEXITED = 4;
 const SIGINFO_BYTES = 128;
+/** In the mailbox's first page, which is there anyway, behind what the program takes of it. */
+const EXIT_COPY_AT = 3072;
 
 export interface Kept {
   init: Stub;
@@ -28,8 +32,12 @@ export function startKeeping(keeper: Stub, kept: Kept): void {
   if (kept.master !== undefined) holdMaster(keeper, kept.master);
   sys.setParentDeathSignal(0);
   const siginfo = new Out(new Uint8Array(SIGINFO_BYTES));
+  // Where an earlier program had its arguments, perhaps.
+  sys.flush();
+  writeSync(keeper.mailboxFd, siginfo.bytes, 0, SIGINFO_BYTES, EXIT_COPY_AT);
   keeper.prepare([
     { name: 'waitid', args: [P_PID, kept.init.pid, siginfo, WEXITED, null] },
+    { name: 'pwrite64', args: [MAILBOX_FD, siginfo, SIGINFO_BYTES, EXIT_COPY_AT], goOn: true },
     { name: 'write', args: [EXIT_FILE_FD, siginfo, SIGINFO_BYTES], goOn: true },
     { name: 'close', args: [EXIT_FILE_FD], goOn: true },
   ]);
@@ -46,4 +54,23 @@ function holdMaster(keeper: Stub, master: number): void {
   if (copy === FIRST_HELD_FD) return;
   sys.dup3(copy, FIRST_HELD_FD, 0o2000000);
   sys.close(copy);
+}
+
+/**
+ * The siginfo_t of a process that has ended, from its keeper's memory.
+ * @param pidfd of the keeper
+ * @returns undefined where the process runs, or the keeper cannot be asked any more
+ */
+export function exitOfKeeper(pidfd: number): Uint8Array | undefined {
+  const sys = localSyscalls();
+  const mailbox = sys.attempt('pidfd_getfd', pidfd, MAILBOX_FD, 0);
+  if (mailbox < 0) return undefined;
+  try {
+    const siginfo = new Uint8Array(SIGINFO_BYTES);
+    readSync(mailbox, siginfo, 0, SIGINFO_BYTES, EXIT_COPY_AT);
+    // It begins with the number of the signal, SIGCHLD.
+    return siginfo.some((byte) => byte !== 0) ? siginfo : undefined;
+  } finally {
+    sys.close(mailbox);
+  }
 }

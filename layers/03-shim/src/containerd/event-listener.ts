@@ -4,7 +4,8 @@
  *   using listener = await EventListener.listen('/run/strata/events.sock', (event) => ...);
  */
 import { chmodSync, rmSync } from 'node:fs';
-import { TtrpcServer, unary } from '../ttrpc/server.ts';
+import { unary } from '../ttrpc/method.ts';
+import { TtrpcServer } from '../ttrpc/server.ts';
 import {
   EVENT_TYPE_PREFIX,
   EVENTS_SERVICE,

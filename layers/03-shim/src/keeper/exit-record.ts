@@ -23,7 +23,11 @@ export function readExitRecord(path: string): Omit<ExitInfo, 'oomKilled'> | unde
   const file = statSync(path, { bigint: true, throwIfNoEntry: false });
   // It is written with one write(2): wholly there or not at all.
   if (file === undefined || file.size < BigInt(SIGINFO_BYTES)) return undefined;
-  const { code, status } = parseChildStatus(readFileSync(path));
-  const exitStatus = code === CLD_EXITED ? status : SIGNALLED + status;
-  return { exitStatus, exitedAtNs: file.mtimeNs };
+  return { exitStatus: parseExit(readFileSync(path)), exitedAtNs: file.mtimeNs };
+}
+
+/** The exit status in a siginfo_t. */
+export function parseExit(siginfo: Uint8Array): number {
+  const { code, status } = parseChildStatus(siginfo);
+  return code === CLD_EXITED ? status : SIGNALLED + status;
 }

@@ -13,18 +13,12 @@ import { join } from 'node:path';
 import { localSyscalls, type Watch, watchDescriptor } from '@strata/namespaces';
 import type { StreamName } from './cri-record.ts';
 import { LogFile } from './log-file.ts';
-import { type LogSource, LogStream } from './log-stream.ts';
+import type { OwnedSource } from './log-source.ts';
+import { LogStream, type LogTap } from './log-stream.ts';
 
 const RETRY_MS = 1000;
 /** A drain's most batches per stream: what a pipe of 1 MB can hold in pieces of 64 kB, twice. */
 const DRAIN_BATCHES = 32;
-
-export interface OwnedSource extends LogSource {
-  /** Becomes readable when there is something to take. */
-  readonly fd: number;
-  /** All descriptors of the source; closed by the log at the end. */
-  readonly descriptors: readonly number[];
-}
 
 interface Channel {
   stream: LogStream;
@@ -38,6 +32,8 @@ export interface ContainerLogOptions {
   /** Where the journals are. */
   directory: string;
   sources: ReadonlyMap<StreamName, OwnedSource>;
+  /** Gets what is logged as it comes, unfinished lines too. */
+  tap?: LogTap;
   /** Hears why logging is paused. */
   onTrouble?: (error: unknown) => void;
 }
@@ -55,7 +51,7 @@ export class ContainerLog implements Disposable {
     this.#onTrouble = options.onTrouble;
     this.#file = LogFile.open(options.path);
     this.#channels = [...options.sources].map(([name, source]) => ({
-      stream: new LogStream(name, journalPath(options.directory, name)),
+      stream: new LogStream(name, journalPath(options.directory, name), options.tap),
       source,
       watch: undefined,
     }));

@@ -1,10 +1,18 @@
 /** Where log bytes come from: the read end of a pipe, or the master side of a terminal. */
 import { EAGAIN, EIO, localSyscalls } from '@strata/namespaces';
+import { setNonBlocking } from '../stdio/stdin.ts';
 import type { Journal, Taken } from './journal.ts';
 import type { LogSource } from './log-stream.ts';
 
+export interface OwnedSource extends LogSource {
+  /** Becomes readable when there is something to take. */
+  readonly fd: number;
+  /** All descriptors of the source; closed by the log at the end. */
+  readonly descriptors: readonly number[];
+}
+
 /** A pipe: its bytes go to the journal inside the kernel. */
-export class PipeSource implements LogSource {
+export class PipeSource implements OwnedSource {
   readonly fd: number;
   readonly descriptors: readonly number[];
   constructor(fd: number) {
@@ -27,13 +35,14 @@ const SPLICE_F_NONBLOCK = 2;
  *
  * The end of a terminal is EIO: no process has its other side open any more.
  */
-export class TerminalSource implements LogSource {
+export class TerminalSource implements OwnedSource {
   readonly fd: number;
   readonly descriptors: readonly number[];
   readonly #stage: { read: number; write: number };
 
   /** @param stage both ends of the keeper's pipe */
   constructor(fd: number, stage: { read: number; write: number }) {
+    setNonBlocking(fd);
     this.fd = fd;
     this.descriptors = [fd, stage.read, stage.write];
     this.#stage = stage;

@@ -39,18 +39,27 @@ export interface LogSource {
   take(journal: Journal): Taken;
 }
 
+/** Hears what comes, before it is logged. */
+export interface LogTap {
+  isWanted(): boolean;
+  /** @param bytes valid until the call returns */
+  publish(stream: StreamName, bytes: Uint8Array): void;
+}
+
 /** Shared by all streams of the process: a batch is formatted and written in one go. */
 const records = new RecordBuffer();
 
 export class LogStream implements Disposable {
   readonly name: StreamName;
   readonly #journal: Journal;
+  readonly #tap: LogTap | undefined;
   /** The batch that was under way when the process before us died, or when the disk was full. */
   #interrupted: JournalHeader | undefined;
   #ended = false;
 
-  constructor(name: StreamName, journalPath: string) {
+  constructor(name: StreamName, journalPath: string, tap?: LogTap) {
     this.name = name;
+    this.#tap = tap;
     const { journal, interrupted } = Journal.open(journalPath);
     this.#journal = journal;
     this.#interrupted = interrupted;
@@ -100,7 +109,12 @@ export class LogStream implements Disposable {
     const header = this.#begin(log, false);
     const taken = source.take(this.#journal);
     if (taken === 'end') this.finish(log);
-    else if (taken !== 'empty') this.#log(header, log);
+    else if (taken !== 'empty') {
+      if (this.#tap?.isWanted()) {
+        this.#tap.publish(this.name, this.#journal.pending().subarray(-taken));
+      }
+      this.#log(header, log);
+    }
     return taken;
   }
 

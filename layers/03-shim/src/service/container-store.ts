@@ -1,57 +1,46 @@
 /**
  * What the shim knows of its containers, in files: the next shim needs nothing else.
  *
- *   <state>/shim/                 0700
- *     lock                        flock(2)ed by the shim that is in charge
- *     shim.sock                   its socket
- *     exits/ID                    the keeper's exit record: empty while the container lives
- *     containers/ID/record.json   this file's ContainerRecord, replaced atomically
- *     containers/ID/exit.json     the exit with the OOM flag, kept until delete
- *     containers/ID/*.journal     log bytes on their way (logs/journal.ts)
+ *   <state>/shim/                          0700
+ *     lock                                 flock(2)ed by the shim that is in charge
+ *     shim.sock                            its socket
+ *     exits/ID, exits/ID@EXEC              the keepers' exit records: empty while the process lives
+ *     containers/ID/record.json            ContainerRecord, replaced atomically
+ *     containers/ID/exit.json              the exit with the OOM flag, kept until delete
+ *     containers/ID/*.journal              log bytes on their way (logs/journal.ts)
+ *     containers/ID/execs/EXEC/            the same for each exec: record.json, exit.json, journals
  *
- * The phase says what a successor has to do with a container:
- *
- *   creating   undo it: its creator died half-way
- *   created    take it over
- *   deleting   finish that
+ * The phase says what a successor has to do (see takeover.ts). What the records look like, and which
+ * shim reads which, is in records.ts.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { EEXIST, ENOENT, errnoOf, StrataError } from '@strata/namespaces';
-import type { ProcessIdentity } from '@strata/oci-runtime';
+import { EEXIST, ENOENT, ENOSPC, errnoOf, StrataError } from '@strata/namespaces';
 import type { ExitInfo } from '../keeper/exit-record.ts';
+import { type ContainerRecord, type ExecRecord, upgradeRecord } from './records.ts';
 
-export interface StdioPaths {
-  stdin: string;
-  stdout: string;
-  stderr: string;
-}
-
-export interface ContainerRecord {
-  id: string;
-  bundle: string;
-  phase: 'creating' | 'created' | 'deleting';
-  terminal: boolean;
-  /** Path of the CRI log, if the shim writes one. */
-  logPath?: string;
-  /** FIFOs or file:// URIs, if the caller has its own. */
-  stdio?: StdioPaths;
-  init?: ProcessIdentity;
-  keeper?: ProcessIdentity;
-  /** The container's cgroup directories by hierarchy. */
-  cgroups?: Record<string, string>;
-}
-
-/** Leaves room in a file name for an exec's suffix. */
-const ID = /^[A-Za-z0-9_.+-]{1,200}$/;
+/** Both together are the name of a file: 255 bytes at most. */
+const ID = /^[A-Za-z0-9_.+-]{1,127}$/;
 
 export function validateId(id: string, field = 'id'): void {
   if (ID.test(id) && id !== '.' && id !== '..') return;
   throw new StrataError('INVALID_ID', `invalid ${field} ${JSON.stringify(id.slice(0, 80))}`, {
     field,
-    hint: 'use letters, digits and _ + - . (not . or .. alone), at most 200',
+    hint: 'use letters, digits and _ + - . (not . or .. alone), at most 127',
   });
 }
+
+/** The name of a process's exit record. No id has an @. */
+export const exitName = (id: string, execId?: string): string =>
+  execId === undefined ? id : `${id}@${execId}`;
 
 export class ContainerStore {
   readonly directory: string;
@@ -72,64 +61,119 @@ export class ContainerStore {
     return join(this.directory, 'exits');
   }
 
-  /** @param name an id, or `ID@EXEC` */
-  exitFile(name: string): string {
-    return join(this.exitsDirectory, name);
+  exitFile(id: string, execId?: string): string {
+    return join(this.exitsDirectory, exitName(id, execId));
   }
 
-  containerDirectory(id: string): string {
-    return join(this.directory, 'containers', id);
+  /** Where the files of a process are: a container's, or those of an exec in it. */
+  place(id: string, execId?: string): string {
+    const container = join(this.directory, 'containers', id);
+    return execId === undefined ? container : join(container, 'execs', execId);
   }
 
   /** Takes the name and writes the first record. @throws {StrataError} ALREADY_EXISTS */
   reserve(record: ContainerRecord): void {
-    const path = this.containerDirectory(record.id);
+    this.#take(this.place(record.id), `container ${record.id}`);
+    this.write(record);
+  }
+
+  /** As `reserve`, for an exec. */
+  reserveExec(id: string, record: ExecRecord): void {
+    mkdirSync(join(this.place(id), 'execs'), { recursive: true, mode: 0o700 });
+    this.#take(this.place(id, record.execId), `exec ${record.execId} in container ${id}`);
+    this.writeExec(id, record);
+  }
+
+  #take(path: string, what: string): void {
     try {
       mkdirSync(path, { mode: 0o700 });
     } catch (error) {
       if (errnoOf(error) !== EEXIST) throw error;
-      throw new StrataError('ALREADY_EXISTS', `container ${record.id} exists already`, { path });
+      throw new StrataError('ALREADY_EXISTS', `${what} exists already`, { path });
     }
-    this.write(record);
   }
 
   write(record: ContainerRecord): void {
-    writeAtomically(join(this.containerDirectory(record.id), 'record.json'), record);
+    writeAtomically(join(this.place(record.id), 'record.json'), record);
   }
 
-  /** The record; undefined where its writer died before it was there. */
+  writeExec(id: string, record: ExecRecord): void {
+    writeAtomically(join(this.place(id, record.execId), 'record.json'), record);
+  }
+
+  /**
+   * Says that a container is being deleted. On a full disk by emptying its record, which takes no
+   * space and means the same to a successor.
+   */
+  markDeleting(record: ContainerRecord): void {
+    try {
+      this.write({ ...record, phase: 'deleting' });
+    } catch (error) {
+      if (errnoOf(error) !== ENOSPC) throw error;
+      truncateSync(join(this.place(record.id), 'record.json'), 0);
+    }
+  }
+
+  /**
+   * The record; undefined where its writer died before it was there.
+   * @throws {StrataError} UNKNOWN_FORMAT for one of a newer shim
+   */
   read(id: string): ContainerRecord | undefined {
-    return readJson(join(this.containerDirectory(id), 'record.json')) as
-      | ContainerRecord
-      | undefined;
+    const path = join(this.place(id), 'record.json');
+    return upgradeRecord(readJson(path), path) as ContainerRecord | undefined;
   }
 
-  writeExit(id: string, exit: ExitInfo): void {
-    const json = { ...exit, exitedAtNs: String(exit.exitedAtNs) };
-    writeAtomically(join(this.containerDirectory(id), 'exit.json'), json);
+  readExec(id: string, execId: string): ExecRecord | undefined {
+    const path = join(this.place(id, execId), 'record.json');
+    return upgradeRecord(readJson(path), path) as ExecRecord | undefined;
   }
 
-  readExit(id: string): ExitInfo | undefined {
-    const json = readJson(join(this.containerDirectory(id), 'exit.json'));
+  /** Makes an exit durable, in the process's place. */
+  writeExit(place: string, exit: ExitInfo): void {
+    writeAtomically(join(place, 'exit.json'), { ...exit, exitedAtNs: String(exit.exitedAtNs) });
+  }
+
+  readExit(place: string): ExitInfo | undefined {
+    const json = readJson(join(place, 'exit.json'));
     if (!json) return undefined;
     const { exitStatus, exitedAtNs, oomKilled } = json as ExitInfo & { exitedAtNs: string };
     return { exitStatus, exitedAtNs: BigInt(exitedAtNs), oomKilled };
   }
 
   remove(id: string): void {
+    for (const execId of this.execIds(id)) rmSync(this.exitFile(id, execId), { force: true });
     rmSync(this.exitFile(id), { force: true });
-    rmSync(this.containerDirectory(id), { recursive: true, force: true });
+    rmSync(this.place(id), { recursive: true, force: true });
+  }
+
+  removeExec(id: string, execId: string): void {
+    rmSync(this.exitFile(id, execId), { force: true });
+    rmSync(this.place(id, execId), { recursive: true, force: true });
   }
 
   ids(): string[] {
     return readdirSync(join(this.directory, 'containers'));
   }
 
-  /** Removes exit records that belong to no container: of execs, or of half-made containers. */
+  execIds(id: string): string[] {
+    try {
+      return readdirSync(join(this.place(id), 'execs'));
+    } catch (error) {
+      if (errnoOf(error) === ENOENT) return [];
+      throw error;
+    }
+  }
+
+  /** Removes exit records that belong to no container: of half-made ones. */
   removeStrayExits(): void {
-    const known = new Set(this.ids());
+    const known = new Set(
+      this.ids().flatMap((id) => [
+        exitName(id),
+        ...this.execIds(id).map((execId) => exitName(id, execId)),
+      ]),
+    );
     for (const name of readdirSync(this.exitsDirectory)) {
-      if (!known.has(name)) rmSync(this.exitFile(name), { force: true });
+      if (!known.has(name)) rmSync(join(this.exitsDirectory, name), { force: true });
     }
   }
 }

@@ -1,50 +1,52 @@
 /**
- * One container in the shim: its status, its log, and its end.
+ * One container in the shim: its init, and the processes that were executed in it.
  *
- *   created ──start──▶ running ──exit record──▶ stopped ──delete──▶ (gone)
- *      └────────────────exit record────────────────▲
- *
- * The exit is settled in a fixed order: what was printed goes to the log, the OOM flag is read while
- * the cgroup is there, both are made durable, and only then is anybody told.
+ *   created ──start──▶ running ◀──pause, resume──▶ paused
+ *      │                  │                          │
+ *      └───exit record────┴──▶ stopped ◀─────────────┘       ──delete──▶ (gone)
  */
-
-import { type ExitInfo, readExitRecord, UNKNOWN_EXIT_STATUS } from '../keeper/exit-record.ts';
-import { type Keeper, reapEnded } from '../keeper/keeper.ts';
+import { Cgroup } from '@strata/namespaces';
+import { Hub } from '../attach/hub.ts';
+import type { ExitInfo } from '../keeper/exit-record.ts';
 import { wasOomKilled } from '../keeper/oom.ts';
-import type { ContainerLog } from '../logs/container-log.ts';
-import { realtimeNs } from '../logs/log-stream.ts';
-import type { ContainerRecord, ContainerStore } from './container-store.ts';
+import { ContainerLog } from '../logs/container-log.ts';
+import { KeptProcess } from '../process/kept-process.ts';
+import type { Channels } from '../stdio/stdio.ts';
+import type { ExecProcess } from './exec-process.ts';
+import type { ContainerRecord } from './records.ts';
 import type { ContainerState, ContainerStatus } from './shim-api.ts';
+import type { World } from './world.ts';
 
 export class Container implements Disposable {
   readonly record: ContainerRecord;
-  readonly #store: ContainerStore;
-  readonly #log: ContainerLog | undefined;
-  readonly #onExit: (container: Container) => void;
-  readonly #ended = Promise.withResolvers<ExitInfo>();
-  #keeper: Keeper | undefined;
-  #status: ContainerStatus;
-  #exit: ExitInfo | undefined;
-  #lostInit: NodeJS.Timeout | undefined;
+  readonly hub: Hub;
+  readonly init: KeptProcess;
+  readonly execs = new Map<string, ExecProcess>();
+  #isStarted: boolean;
 
-  constructor(options: {
-    record: ContainerRecord;
-    store: ContainerStore;
-    status: ContainerStatus;
-    keeper: Keeper | undefined;
-    log: ContainerLog | undefined;
-    onExit: (container: Container) => void;
-  }) {
-    this.record = options.record;
-    this.#store = options.store;
-    this.#status = options.status;
-    this.#keeper = options.keeper;
-    this.#log = options.log;
-    this.#onExit = options.onExit;
-    // A container nobody waits for must not count as an unhandled rejection when it is deleted.
-    this.#ended.promise.catch(() => {});
-    this.#keeper?.onEnd(() => this.#keeperEnded());
-    this.#log?.watch();
+  /** @param options.channels what the init reads and writes; closed where this fails */
+  constructor(
+    world: World,
+    options: { record: ContainerRecord; channels: Channels; isStarted: boolean },
+  ) {
+    const { record } = options;
+    this.record = record;
+    this.#isStarted = options.isStarted;
+    this.hub = Hub.of(record);
+    this.init = new KeptProcess({
+      ...options,
+      ...{ store: world.store, place: world.store.place(record.id), hub: this.hub },
+      exitFile: world.store.exitFile(record.id),
+      wasOomKilled: () => wasOomKilled(record.cgroups),
+      onExit: (exit) => this.#exited(world, exit),
+      onTrouble: (message, error) => world.trouble(`container ${record.id}: ${message}`, error),
+    });
+  }
+
+  #exited(world: World, exit: ExitInfo): void {
+    const { id, init } = this;
+    if (exit.oomKilled) world.emit({ kind: 'oom', id, pid: init.pid, exit });
+    world.emit({ kind: 'exit', id, pid: init.pid, exit });
   }
 
   get id(): string {
@@ -52,108 +54,72 @@ export class Container implements Disposable {
   }
 
   get pid(): number {
-    return this.record.init?.pid ?? 0;
+    return this.init.pid;
   }
 
-  get exit(): ExitInfo | undefined {
-    return this.#exit;
+  /** The status, after a look at the exit record and at the cgroup. */
+  get status(): ContainerStatus {
+    if (this.init.exit) return 'stopped';
+    if (!this.#isStarted) return 'created';
+    return this.isFrozen ? 'paused' : 'running';
+  }
+
+  /** Its cgroup; undefined where it has none. */
+  get cgroup(): Cgroup | undefined {
+    const { cgroups = {} } = this.record;
+    return Object.keys(cgroups).length > 0 ? Cgroup.open(cgroups) : undefined;
+  }
+
+  get isFrozen(): boolean {
+    const { cgroup } = this;
+    return cgroup?.hasFreezer === true && cgroup.isFrozen;
   }
 
   get log(): ContainerLog | undefined {
-    return this.#log;
-  }
-
-  /** The status, after a look at the exit record: its announcement may still be under way. */
-  get status(): ContainerStatus {
-    if (!this.#exit) this.settle();
-    return this.#status;
+    const { output } = this.init;
+    return output instanceof ContainerLog ? output : undefined;
   }
 
   get state(): ContainerState {
-    const { id, bundle, terminal, logPath } = this.record;
+    const { id, bundle, terminal, log } = this.record;
     const { status, pid } = this;
+    const { exit } = this.init;
     return {
-      id,
-      bundle,
-      status,
-      pid,
-      terminal,
-      ...(logPath !== undefined && { logPath }),
-      ...(this.#exit && { exit: this.#exit }),
+      ...{ id, bundle, status, pid, terminal },
+      ...(log && { logPath: log.path }),
+      ...(exit && { exit }),
     };
   }
 
   started(): void {
-    if (this.#status === 'created') this.#status = 'running';
+    this.#isStarted = true;
   }
 
-  /** The exit, once it has come. */
-  wait(): Promise<ExitInfo> {
-    this.settle();
-    return this.#ended.promise;
+  /** Begins to work on output and exits. */
+  watch(): void {
+    this.init.watch();
+    for (const exec of this.execs.values()) exec.watch();
   }
 
-  /** Looks whether the keeper has written the exit record, and settles the exit if so. */
-  settle(): void {
-    if (this.#exit) return;
-    const known = this.#store.readExit(this.id);
-    if (known) this.#finish(known, false);
+  /** An exit record was written: the init's, or an exec's; without a name, any. */
+  settle(execId?: string): void {
+    if (execId !== undefined) this.execs.get(execId)?.settle();
     else {
-      const record = readExitRecord(this.#store.exitFile(this.id));
-      if (record) this.#finish({ ...record, oomKilled: wasOomKilled(this.record.cgroups) }, true);
+      this.init.settle();
+      for (const exec of this.execs.values()) exec.settle();
     }
-  }
-
-  #finish(exit: ExitInfo, isNews: boolean): void {
-    this.#exit = exit;
-    this.#status = 'stopped';
-    this.#log?.drain();
-    if (isNews) this.#store.writeExit(this.id, exit);
-    // Without a log to finish, what the keeper holds only keeps the caller's readers waiting.
-    if (!this.#log || this.#log.ended) this.#releaseKeeper();
-    this.#ended.resolve(exit);
-    this.#onExit(this);
-  }
-
-  #releaseKeeper(): void {
-    this.#keeper?.kill();
-    this.#keeper?.[Symbol.dispose]();
-    this.#keeper = undefined;
-  }
-
-  /** Someone killed the keeper. The container goes on; how it ends cannot be known any more. */
-  #keeperEnded(): void {
-    this.#keeper?.reap();
-    this.#keeper?.[Symbol.dispose]();
-    this.#keeper = undefined;
-    this.settle();
-    this.watchUnkept();
-  }
-
-  /** For a container without a keeper: notices its end, by looking. */
-  watchUnkept(): void {
-    if (this.#exit || this.#lostInit) return;
-    this.#lostInit = setInterval(() => {
-      if (this.#exit || !reapEnded(this.record.init)) return;
-      clearInterval(this.#lostInit);
-      const oomKilled = wasOomKilled(this.record.cgroups);
-      this.#finish({ exitStatus: UNKNOWN_EXIT_STATUS, exitedAtNs: realtimeNs(), oomKilled }, true);
-    }, 100);
   }
 
   /** The container is no more: ends its log and everyone's wait. */
   deleted(error: Error): void {
-    this.settle();
-    this.#log?.finish();
-    this.#ended.reject(error);
-    this.#releaseKeeper();
+    for (const exec of this.execs.values()) exec.deleted(error);
+    this.init.deleted(error);
   }
 
   /** Lets go of descriptors and watches; the container is not touched. */
   [Symbol.dispose](): void {
-    clearInterval(this.#lostInit);
-    this.#log?.[Symbol.dispose]();
-    this.#keeper?.[Symbol.dispose]();
-    this.#keeper = undefined;
+    for (const exec of this.execs.values()) exec[Symbol.dispose]();
+    this.execs.clear();
+    this.init[Symbol.dispose]();
   }
 }

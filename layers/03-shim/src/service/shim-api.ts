@@ -1,22 +1,36 @@
 /** What a shim does, whether it is in this process (`Shim`) or behind a socket (`ShimClient`). */
-import type { ExecOptions } from '@strata/oci-runtime';
+import type { CgroupResources, CgroupStats, WindowSize } from '@strata/namespaces';
+import type { SpecProcess } from '@strata/oci-runtime';
+import type { Attached, AttachOptions } from '../attach/attachment.ts';
 import type { ExitInfo } from '../keeper/exit-record.ts';
-import type { StdioPaths } from './container-store.ts';
+import type { LogSettings, StdioPaths } from './records.ts';
 
-export type ContainerStatus = 'created' | 'running' | 'stopped';
+export type ContainerStatus = 'created' | 'running' | 'paused' | 'stopped';
+export type ExecStatus = 'added' | 'running' | 'stopped';
 
-export interface CreateContainer {
+/** What a process, a container's first or an exec, reads and writes. */
+export interface ProcessStdio {
+  /** Where its output goes; default: nowhere. */
+  log?: LogSettings | { path: string; format: 'none' };
+  /** Its standard streams are a PTY: as the config's process.terminal. */
+  terminal?: boolean;
+  /** The caller's own FIFOs or file:// URIs instead of a log. */
+  stdio?: StdioPaths;
+  /**
+   * A pipe as its stdin, which stays open while shims and clients come and go. `once`: it is closed
+   * when the first client that could write leaves. Default: /dev/null.
+   */
+  stdin?: 'open' | 'once';
+  /** One can attach to its output though there is no log; default where it has a terminal. */
+  attachable?: boolean;
+}
+
+export interface CreateContainer extends ProcessStdio {
   id: string;
   /** Directory with config.json. */
   bundle: string;
-  /** Where the container's output goes; default: nowhere. */
-  log?: { path: string; format: 'cri' | 'none' };
-  /** The config's process.terminal. */
-  terminal?: boolean;
   /** Starts it too; where that fails, nothing is left of it. */
   start?: boolean;
-  /** The caller's own FIFOs or file:// URIs instead of a log. */
-  stdio?: StdioPaths;
 }
 
 export interface ContainerState {
@@ -31,11 +45,30 @@ export interface ContainerState {
   exit?: ExitInfo;
 }
 
+export interface AddExec extends ProcessStdio {
+  id: string;
+  execId: string;
+  process: SpecProcess;
+}
+
+export interface ExecState {
+  /** The container's. */
+  id: string;
+  execId: string;
+  status: ExecStatus;
+  /** 0 before it is started. */
+  pid: number;
+  terminal: boolean;
+  /** Set when stopped. */
+  exit?: ExitInfo;
+}
+
+/** An exec that is run to its end, its output captured. */
 export interface ExecRequest {
   id: string;
-  /** Names the process in errors and traces. */
+  /** Names the process in errors and traces, and for as long as it runs. */
   execId: string;
-  process: ExecOptions['process'];
+  process: SpecProcess;
   /** After this, the process group is killed and the call fails; default: no limit. */
   timeoutMs?: number;
 }
@@ -48,11 +81,39 @@ export interface ExecResult {
   truncated: boolean;
 }
 
-export interface ShimEvent {
-  kind: 'create' | 'start' | 'exit' | 'oom' | 'delete';
-  id: string;
+export interface ProcessInContainer {
   pid: number;
-  /** With `exit`, `oom` and `delete`. */
+  /** The exec that it is; not there for the init, nor for what these have started. */
+  execId?: string;
+}
+
+/** A process by name: a container's init, or an exec in it. */
+export interface ProcessOptions {
+  execId?: string;
+}
+
+export type ShimEventKind =
+  | 'create'
+  | 'start'
+  | 'exit'
+  | 'oom'
+  | 'delete'
+  | 'exec-added'
+  | 'exec-started'
+  | 'exec-deleted'
+  | 'paused'
+  | 'resumed'
+  | 'updated'
+  | 'checkpointed';
+
+export interface ShimEvent {
+  kind: ShimEventKind;
+  /** The container's. */
+  id: string;
+  /** Where it is about an exec: `exec-*`, and the `exit` of one. */
+  execId?: string;
+  pid: number;
+  /** With `exit`, `delete` and `exec-deleted`; with `oom` where the container has ended. */
   exit?: ExitInfo;
 }
 
@@ -62,21 +123,53 @@ export interface ShimApi {
   start(id: string): Promise<void>;
   /** @param all every process of the container, not its init alone */
   kill(id: string, signal: number, all?: boolean): Promise<void>;
-  /** Runs a process to its end. @throws {StrataError} DEADLINE_EXCEEDED, NOT_RUNNING */
-  exec(request: ExecRequest): Promise<ExecResult>;
   /** The exit, once it has come; everything printed before it is in the log then. */
   wait(id: string): Promise<ExitInfo>;
   state(id: string): Promise<ContainerState>;
   list(): Promise<ContainerState[]>;
-  /** Processes of the container, by pid. */
-  pids(id: string): Promise<number[]>;
-  /** Goes on with the log in a new file at its path: the old one was renamed. */
-  reopenLog(id: string): Promise<void>;
   /**
    * Removes a stopped (with `force`: any) container and all that is left of it.
    * @returns its exit; undefined where it was never started
    */
   delete(id: string, options?: { force?: boolean }): Promise<ExitInfo | undefined>;
+
+  /** Freezes all processes of the container; it has no effect on one that is paused. */
+  pause(id: string): Promise<void>;
+  resume(id: string): Promise<void>;
+  /** Sets limits; what is not given stays as it is. */
+  update(id: string, resources: CgroupResources): Promise<void>;
+  /** What its processes have used. */
+  stats(id: string): Promise<CgroupStats>;
+  /** Processes of the container, by pid. */
+  pids(id: string): Promise<number[]>;
+  /** The same, with the execs named. */
+  processes(id: string): Promise<ProcessInContainer[]>;
+
+  /** Runs a process to its end. @throws {StrataError} DEADLINE_EXCEEDED, NOT_RUNNING */
+  exec(request: ExecRequest): Promise<ExecResult>;
+  /** Makes an exec that waits for `startExec`, so that one can attach before. @throws {StrataError} ALREADY_EXISTS */
+  addExec(request: AddExec): Promise<void>;
+  startExec(id: string, execId: string): Promise<{ pid: number }>;
+  execState(id: string, execId: string): Promise<ExecState>;
+  listExecs(id: string): Promise<ExecState[]>;
+  killExec(id: string, execId: string, signal: number): Promise<void>;
+  waitExec(id: string, execId: string): Promise<ExitInfo>;
+  /** As `delete`, for an exec. */
+  deleteExec(
+    id: string,
+    execId: string,
+    options?: { force?: boolean },
+  ): Promise<ExitInfo | undefined>;
+
+  /** Sets the size of its terminal. @throws {StrataError} NO_TERMINAL */
+  resize(id: string, size: WindowSize, options?: ProcessOptions): Promise<void>;
+  /** End of file for its stdin, once what was written is read. */
+  closeStdin(id: string, options?: ProcessOptions): Promise<void>;
+  /** Output from now on, and a way to its input. @see attach/attachment.ts */
+  attach(id: string, options?: AttachOptions): Promise<Attached>;
+  /** Goes on with the log in a new file at its path: the old one was renamed. */
+  reopenLog(id: string): Promise<void>;
+
   /** @returns a function that ends the subscription */
   subscribe(listener: (event: ShimEvent) => void): () => void;
 }

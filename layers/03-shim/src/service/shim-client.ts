@@ -8,19 +8,30 @@
  * list, ...) are repeated then and their callers notice nothing; one that changes something fails
  * with CONNECTION_LOST if it was under way: whether it was done, `state` tells.
  */
-import { StrataError } from '@strata/namespaces';
+import {
+  type CgroupResources,
+  type CgroupStats,
+  StrataError,
+  type WindowSize,
+} from '@strata/namespaces';
+import type { Attached, AttachOptions } from '../attach/attachment.ts';
 import type { ExitInfo } from '../keeper/exit-record.ts';
 import { type MethodType, TtrpcClient } from '../ttrpc/client.ts';
+import { AttachClient } from './attach-client.ts';
 import type {
+  AddExec,
   ContainerState,
-  ContainerStatus,
   CreateContainer,
   ExecRequest,
   ExecResult,
+  ExecState,
+  ProcessInContainer,
+  ProcessOptions,
   ShimApi,
   ShimEvent,
 } from './shim-api.ts';
 import { ShimCalls } from './shim-messages.ts';
+import { eventOf, execStateOf, exitOf, stateOf, stdioMessage } from './shim-values.ts';
 import { connectOrSpawn, type SpawnOptions } from './spawn-shim.ts';
 import { Task } from './task-messages.ts';
 
@@ -73,10 +84,15 @@ export class ShimClient implements ShimApi, Disposable {
   }
 
   /** As `#call`, for what may be asked twice. */
-  async #repeatable<Q, A>(method: MethodType<Q, A>, request: Partial<Q>): Promise<A> {
+  #repeatable<Q, A>(method: MethodType<Q, A>, request: Partial<Q>): Promise<A> {
+    return this.#repeat(() => this.#call(method, request));
+  }
+
+  /** Repeats what fails because the shim was killed meanwhile. */
+  async #repeat<T>(attempt: () => Promise<T>): Promise<T> {
     for (let repeats = 0; ; repeats++) {
       try {
-        return await this.#call(method, request);
+        return await attempt();
       } catch (error) {
         const isLost = error instanceof StrataError && error.code === 'CONNECTION_LOST';
         if (!isLost || this.#closed || repeats >= REPEATS) throw error;
@@ -85,19 +101,8 @@ export class ShimClient implements ShimApi, Disposable {
   }
 
   async create(options: CreateContainer): Promise<{ pid: number }> {
-    const { id, bundle, terminal, log, stdio, start } = options;
-    if (stdio) {
-      const created = await this.#call(Task.Create, { id, bundle, ...stdio });
-      if (start) await this.start(id);
-      return created;
-    }
-    return this.#call(ShimCalls.Create, {
-      id,
-      bundle,
-      ...(terminal !== undefined && { terminal }),
-      ...(log && { logPath: log.path, logFormat: log.format }),
-      ...(start && { start }),
-    });
+    const { id, bundle, start = false } = options;
+    return this.#call(ShimCalls.Create, { id, bundle, start, stdio: stdioMessage(options) });
   }
 
   async start(id: string): Promise<void> {
@@ -135,19 +140,92 @@ export class ShimClient implements ShimApi, Disposable {
   }
 
   async wait(id: string): Promise<ExitInfo> {
-    return exitInfo(await this.#repeatable(ShimCalls.Wait, { id }))!;
+    return exitOf(await this.#repeatable(ShimCalls.Wait, { id }))!;
   }
 
   async state(id: string): Promise<ContainerState> {
-    return containerState(await this.#repeatable(ShimCalls.State, { id }));
+    return stateOf(await this.#repeatable(ShimCalls.State, { id }));
   }
 
   async list(): Promise<ContainerState[]> {
-    return (await this.#repeatable(ShimCalls.List, {})).containers.map(containerState);
+    return (await this.#repeatable(ShimCalls.List, {})).containers.map(stateOf);
   }
 
   async pids(id: string): Promise<number[]> {
     return (await this.#repeatable(Task.Pids, { id })).processes.map(({ pid }) => pid);
+  }
+
+  async processes(id: string): Promise<ProcessInContainer[]> {
+    const { processes } = await this.#repeatable(ShimCalls.Processes, { id });
+    return processes.map(({ pid, execId }) => (execId === '' ? { pid } : { pid, execId }));
+  }
+
+  async pause(id: string): Promise<void> {
+    await this.#repeatable(ShimCalls.Pause, { id });
+  }
+
+  async resume(id: string): Promise<void> {
+    await this.#repeatable(ShimCalls.Resume, { id });
+  }
+
+  async update(id: string, resources: CgroupResources): Promise<void> {
+    const resourcesJson = JSON.stringify(resources);
+    await this.#repeatable(ShimCalls.Update, { id, resourcesJson });
+  }
+
+  async stats(id: string): Promise<CgroupStats> {
+    return JSON.parse((await this.#repeatable(ShimCalls.Stats, { id })).statsJson);
+  }
+
+  async addExec(request: AddExec): Promise<void> {
+    const { id, execId, process } = request;
+    const processJson = JSON.stringify(process);
+    const stdio = stdioMessage(request);
+    await this.#call(ShimCalls.AddExec, { id, execId, processJson, stdio });
+  }
+
+  async startExec(id: string, execId: string): Promise<{ pid: number }> {
+    return this.#call(ShimCalls.StartExec, { id, execId });
+  }
+
+  async execState(id: string, execId: string): Promise<ExecState> {
+    return execStateOf(await this.#repeatable(ShimCalls.ExecState, { id, execId }));
+  }
+
+  async listExecs(id: string): Promise<ExecState[]> {
+    return (await this.#repeatable(ShimCalls.ListExecs, { id })).execs.map(execStateOf);
+  }
+
+  async killExec(id: string, execId: string, signal: number): Promise<void> {
+    await this.#call(ShimCalls.KillExec, { id, execId, signal });
+  }
+
+  async waitExec(id: string, execId: string): Promise<ExitInfo> {
+    return exitOf(await this.#repeatable(ShimCalls.WaitExec, { id, execId }))!;
+  }
+
+  async deleteExec(
+    id: string,
+    execId: string,
+    options: { force?: boolean } = {},
+  ): Promise<ExitInfo | undefined> {
+    const { force = false } = options;
+    return exitOf(await this.#call(ShimCalls.DeleteExec, { id, execId, force }));
+  }
+
+  async resize(id: string, size: WindowSize, options: ProcessOptions = {}): Promise<void> {
+    const { execId = '' } = options;
+    await this.#repeatable(ShimCalls.Resize, { id, execId, ...size });
+  }
+
+  async closeStdin(id: string, options: ProcessOptions = {}): Promise<void> {
+    const { execId = '' } = options;
+    await this.#repeatable(ShimCalls.CloseStdin, { id, execId });
+  }
+
+  /** On a connection of its own: an attachment that is not read must not hold up other calls. */
+  attach(id: string, options: AttachOptions = {}): Promise<Attached> {
+    return this.#repeat(async () => AttachClient.open(await this.#connect(), id, options));
   }
 
   async reopenLog(id: string): Promise<void> {
@@ -155,7 +233,7 @@ export class ShimClient implements ShimApi, Disposable {
   }
 
   async delete(id: string, options: { force?: boolean } = {}): Promise<ExitInfo | undefined> {
-    return exitInfo(await this.#call(ShimCalls.Delete, { id, force: options.force ?? false }));
+    return exitOf(await this.#call(ShimCalls.Delete, { id, force: options.force ?? false }));
   }
 
   /** Process id of the shim that serves us now. */
@@ -186,10 +264,7 @@ export class ShimClient implements ShimApi, Disposable {
         const client = await this.#connected();
         for await (const message of client.stream(ShimCalls.Subscribe, {})) {
           if (subscription.ended) return;
-          const { kind, id, pid } = message;
-          const exit = exitInfo(message.exit);
-          if (kind === 'subscribed') continue;
-          listener({ kind: kind as ShimEvent['kind'], id, pid, ...(exit && { exit }) });
+          if (message.kind !== 'subscribed') listener(eventOf(message));
         }
       } catch (error) {
         // The connection is gone, and is made anew; a shim that cannot be started ends this.
@@ -211,28 +286,4 @@ export class ShimClient implements ShimApi, Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-type ExitMessage = ReturnType<typeof ShimCalls.Wait.response.decode>;
-
-function exitInfo(message: ExitMessage | undefined): ExitInfo | undefined {
-  if (!message?.exited) return undefined;
-  const { exitStatus, exitedAtNs, oomKilled } = message;
-  return { exitStatus, exitedAtNs, oomKilled };
-}
-
-function containerState(
-  message: ReturnType<typeof ShimCalls.State.response.decode>,
-): ContainerState {
-  const { id, bundle, status, pid, terminal, logPath } = message;
-  const exit = exitInfo(message.exit);
-  return {
-    id,
-    bundle,
-    status: status as ContainerStatus,
-    pid,
-    terminal,
-    ...(logPath !== '' && { logPath }),
-    ...(exit && { exit }),
-  };
 }

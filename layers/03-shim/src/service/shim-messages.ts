@@ -4,17 +4,32 @@ import { type Message, message } from '../ttrpc/message.ts';
 
 export const SHIM_SERVICE = 'strata.shim.v1.Shim';
 
+export const Empty = message({});
+export const Stdio = message({
+  terminal: [1, 'bool'],
+  logPath: [2, 'string'],
+  logFormat: [3, 'string'],
+  stdinPath: [4, 'string'],
+  stdoutPath: [5, 'string'],
+  stderrPath: [6, 'string'],
+  stdin: [7, 'string'],
+  attachable: [8, 'bool'],
+  hasPaths: [9, 'bool'],
+});
 export const CreateRequest = message({
   id: [1, 'string'],
   bundle: [2, 'string'],
-  terminal: [3, 'bool'],
-  logPath: [4, 'string'],
-  logFormat: [5, 'string'],
+  stdio: [3, Stdio],
   start: [6, 'bool'],
 });
 export const CreateResponse = message({ pid: [1, 'uint32'] });
 export const ContainerRequest = message({ id: [1, 'string'] });
-export const DeleteRequest = message({ id: [1, 'string'], force: [2, 'bool'] });
+export const ProcessRequest = message({ id: [1, 'string'], execId: [2, 'string'] });
+export const DeleteRequest = message({
+  id: [1, 'string'],
+  force: [2, 'bool'],
+  execId: [3, 'string'],
+});
 export const ExitInfo = message({
   exited: [1, 'bool'],
   exitStatus: [2, 'uint32'],
@@ -32,6 +47,10 @@ export const ContainerState = message({
 });
 export const ListRequest = message({});
 export const ListResponse = message({ containers: [1, ContainerState, 'repeated'] });
+export const UpdateRequest = message({ id: [1, 'string'], resourcesJson: [2, 'string'] });
+export const StatsResponse = message({ statsJson: [1, 'string'] });
+export const Process = message({ pid: [1, 'uint32'], execId: [2, 'string'] });
+export const ProcessesResponse = message({ processes: [1, Process, 'repeated'] });
 export const ReopenLogResponse = message({});
 export const ExecRequest = message({
   id: [1, 'string'],
@@ -48,12 +67,57 @@ export const ExecResponse = message({
   stderr: [2, 'bytes'],
   exit: [3, ExecExit],
 });
+export const AddExecRequest = message({
+  id: [1, 'string'],
+  execId: [2, 'string'],
+  processJson: [3, 'string'],
+  stdio: [4, Stdio],
+});
+export const ExecStateResponse = message({
+  id: [1, 'string'],
+  execId: [2, 'string'],
+  status: [3, 'string'],
+  pid: [4, 'uint32'],
+  terminal: [5, 'bool'],
+  exit: [6, ExitInfo],
+});
+export const ListExecsResponse = message({ execs: [1, ExecStateResponse, 'repeated'] });
+export const KillExecRequest = message({
+  id: [1, 'string'],
+  execId: [2, 'string'],
+  signal: [3, 'uint32'],
+});
+export const ResizeRequest = message({
+  id: [1, 'string'],
+  execId: [2, 'string'],
+  rows: [3, 'uint32'],
+  columns: [4, 'uint32'],
+});
+export const AttachInput = message({
+  id: [1, 'string'],
+  execId: [2, 'string'],
+  stdin: [3, 'bool'],
+  noStdout: [4, 'bool'],
+  noStderr: [5, 'bool'],
+  detachKeys: [6, 'string'],
+  input: [7, 'bytes'],
+  end: [8, 'bool'],
+  leave: [9, 'bool'],
+});
+export const AttachOutput = message({
+  stdout: [1, 'bytes'],
+  stderr: [2, 'bytes'],
+  room: [3, 'uint32'],
+  ended: [4, 'string'],
+  exit: [5, ExitInfo],
+});
 export const SubscribeRequest = message({});
 export const Event = message({
   kind: [1, 'string'],
   id: [2, 'string'],
   pid: [3, 'uint32'],
   exit: [4, ExitInfo],
+  execId: [5, 'string'],
 });
 
 const method = <Q, A>(
@@ -69,7 +133,22 @@ export const ShimCalls = {
   List: method('List', ListRequest, ListResponse),
   Wait: method('Wait', ContainerRequest, ExitInfo),
   Delete: method('Delete', DeleteRequest, ExitInfo),
+  Pause: method('Pause', ContainerRequest, Empty),
+  Resume: method('Resume', ContainerRequest, Empty),
+  Update: method('Update', UpdateRequest, Empty),
+  Stats: method('Stats', ContainerRequest, StatsResponse),
+  Processes: method('Processes', ContainerRequest, ProcessesResponse),
   ReopenLog: method('ReopenLog', ContainerRequest, ReopenLogResponse),
   Exec: method('Exec', ExecRequest, ExecResponse),
+  AddExec: method('AddExec', AddExecRequest, Empty),
+  StartExec: method('StartExec', ProcessRequest, CreateResponse),
+  ExecState: method('ExecState', ProcessRequest, ExecStateResponse),
+  ListExecs: method('ListExecs', ContainerRequest, ListExecsResponse),
+  KillExec: method('KillExec', KillExecRequest, Empty),
+  WaitExec: method('WaitExec', ProcessRequest, ExitInfo),
+  DeleteExec: method('DeleteExec', DeleteRequest, ExitInfo),
+  Resize: method('Resize', ResizeRequest, Empty),
+  CloseStdin: method('CloseStdin', ProcessRequest, Empty),
+  Attach: method('Attach', AttachInput, AttachOutput),
   Subscribe: method('Subscribe', SubscribeRequest, Event),
 };

@@ -1,11 +1,20 @@
 /** The shim's two ttrpc services: Strata's own, and containerd's Task. */
-import { StrataError } from '@strata/namespaces';
-import type { ExitInfo } from '../keeper/exit-record.ts';
-import { type Services, serverStream, unary } from '../ttrpc/server.ts';
+import type { CgroupResources } from '@strata/namespaces';
+import { type Services, serverStream, unary } from '../ttrpc/method.ts';
+import { attachStream } from './attach-service.ts';
 import type { Shim } from './shim.ts';
-import type { ContainerState, ExecRequest, ShimEvent } from './shim-api.ts';
-import type * as messages from './shim-messages.ts';
+import type { ShimEvent } from './shim-api.ts';
 import { SHIM_SERVICE, ShimCalls } from './shim-messages.ts';
+import {
+  type EventMessage,
+  eventMessage,
+  execStateMessage,
+  exitMessage,
+  parseJsonField,
+  processOf,
+  stateMessage,
+  stdioOf,
+} from './shim-values.ts';
 import { TASK_SERVICE } from './task-messages.ts';
 import { taskMethods } from './task-service.ts';
 
@@ -14,22 +23,20 @@ const OUTPUT_PIECE_BYTES = 1 << 20;
 
 /** @param shutdown called when a client asks the shim to end */
 export function shimServices(shim: Shim, shutdown: () => void): Services {
-  return { [SHIM_SERVICE]: shimMethods(shim), [TASK_SERVICE]: taskMethods(shim, shutdown) };
+  return {
+    [SHIM_SERVICE]: { ...containerMethods(shim), ...processMethods(shim), ...execMethods(shim) },
+    [TASK_SERVICE]: taskMethods(shim, shutdown),
+  };
 }
 
-function shimMethods(shim: Shim): Services[string] {
-  const { Create, State, List, Wait, Delete, ReopenLog, Exec, Subscribe } = ShimCalls;
+type Methods = Services[string];
+
+function containerMethods(shim: Shim): Methods {
+  const { Create, State, List, Wait, Delete, Subscribe } = ShimCalls;
   return {
-    Create: unary(Create.request, Create.response, (request) => {
-      const { id, bundle, terminal, logPath, logFormat, start } = request;
-      if (logPath === '') return shim.create({ id, bundle, terminal, start });
-      if (logFormat !== 'cri' && logFormat !== 'none') {
-        const message = `unknown log format ${JSON.stringify(logFormat)}`;
-        throw new StrataError('INVALID_ARGUMENT', message, { field: 'log_format' });
-      }
-      const log = { path: logPath, format: logFormat } as const;
-      return shim.create({ id, bundle, terminal, log, start });
-    }),
+    Create: unary(Create.request, Create.response, ({ id, bundle, stdio, start }) =>
+      shim.create({ id, bundle, start, ...stdioOf(stdio) }),
+    ),
     State: unary(State.request, State.response, async ({ id }) =>
       stateMessage(await shim.state(id)),
     ),
@@ -40,12 +47,50 @@ function shimMethods(shim: Shim): Services[string] {
     Delete: unary(Delete.request, Delete.response, async ({ id, force }) =>
       exitMessage(await shim.delete(id, { force })),
     ),
-    ReopenLog: unary(ReopenLog.request, ReopenLog.response, async ({ id }) => {
-      await shim.reopenLog(id);
-      return {};
-    }),
+    Subscribe: serverStream(Subscribe.request, Subscribe.response, (_, { signal }) =>
+      events(shim, signal),
+    ),
+  };
+}
+
+function processMethods(shim: Shim): Methods {
+  const { Pause, Resume, Update, Stats, Processes, ReopenLog, Resize, CloseStdin } = ShimCalls;
+  const done = async (work: Promise<unknown>): Promise<object> => {
+    await work;
+    return {};
+  };
+  const name = ({ execId }: { execId: string }) => (execId === '' ? {} : { execId });
+  return {
+    Pause: unary(Pause.request, Pause.response, ({ id }) => done(shim.pause(id))),
+    Resume: unary(Resume.request, Resume.response, ({ id }) => done(shim.resume(id))),
+    Update: unary(Update.request, Update.response, ({ id, resourcesJson }) =>
+      done(shim.update(id, parseJsonField(resourcesJson, 'resources_json') as CgroupResources)),
+    ),
+    Stats: unary(Stats.request, Stats.response, async ({ id }) => ({
+      statsJson: JSON.stringify(await shim.stats(id)),
+    })),
+    Processes: unary(Processes.request, Processes.response, async ({ id }) => ({
+      processes: (await shim.processes(id)).map(({ pid, execId = '' }) => ({ pid, execId })),
+    })),
+    ReopenLog: unary(ReopenLog.request, ReopenLog.response, ({ id }) => done(shim.reopenLog(id))),
+    Resize: unary(Resize.request, Resize.response, ({ id, rows, columns, ...request }) =>
+      done(shim.resize(id, { rows, columns }, name(request))),
+    ),
+    CloseStdin: unary(CloseStdin.request, CloseStdin.response, ({ id, ...request }) =>
+      done(shim.closeStdin(id, name(request))),
+    ),
+    Attach: attachStream(shim),
+  };
+}
+
+function execMethods(shim: Shim): Methods {
+  const { Exec, AddExec, StartExec, ExecState, ListExecs, KillExec, WaitExec, DeleteExec } =
+    ShimCalls;
+  return {
     Exec: serverStream(Exec.request, Exec.response, async function* (request, { signal }) {
-      const result = await shim.exec(execRequest(request), signal);
+      const { id, execId, processJson, timeoutMs } = request;
+      const process = processOf(processJson);
+      const result = await shim.exec({ id, execId, process, timeoutMs: Number(timeoutMs) }, signal);
       for (const name of ['stdout', 'stderr'] as const) {
         const bytes = result[name];
         for (let at = 0; at < bytes.length; at += OUTPUT_PIECE_BYTES) {
@@ -55,28 +100,35 @@ function shimMethods(shim: Shim): Services[string] {
       const { exitStatus, truncated } = result;
       yield { exit: { exitStatus, truncated } };
     }),
-    Subscribe: serverStream(Subscribe.request, Subscribe.response, (_, { signal }) =>
-      events(shim, signal),
+    AddExec: unary(AddExec.request, AddExec.response, async (request) => {
+      const { id, execId, processJson, stdio } = request;
+      await shim.addExec({ id, execId, process: processOf(processJson), ...stdioOf(stdio) });
+      return {};
+    }),
+    StartExec: unary(StartExec.request, StartExec.response, ({ id, execId }) =>
+      shim.startExec(id, execId),
+    ),
+    ExecState: unary(ExecState.request, ExecState.response, async ({ id, execId }) =>
+      execStateMessage(await shim.execState(id, execId)),
+    ),
+    ListExecs: unary(ListExecs.request, ListExecs.response, async ({ id }) => ({
+      execs: (await shim.listExecs(id)).map(execStateMessage),
+    })),
+    KillExec: unary(KillExec.request, KillExec.response, async ({ id, execId, signal }) => {
+      await shim.killExec(id, execId, signal);
+      return {};
+    }),
+    WaitExec: unary(WaitExec.request, WaitExec.response, async ({ id, execId }) =>
+      exitMessage(await shim.waitExec(id, execId)),
+    ),
+    DeleteExec: unary(DeleteExec.request, DeleteExec.response, async ({ id, execId, force }) =>
+      exitMessage(await shim.deleteExec(id, execId, { force })),
     ),
   };
 }
 
-function execRequest(request: ReturnType<typeof messages.ExecRequest.decode>): ExecRequest {
-  const { id, execId, processJson, timeoutMs } = request;
-  let process: ExecRequest['process'];
-  try {
-    process = JSON.parse(processJson);
-  } catch (cause) {
-    throw new StrataError('INVALID_ARGUMENT', 'process_json is not JSON', {
-      field: 'process_json',
-      cause,
-    });
-  }
-  return { id, execId, process, timeoutMs: Number(timeoutMs) };
-}
-
 /** Events from now on, until the subscriber goes away. */
-async function* events(shim: Shim, signal: AbortSignal): AsyncGenerator<EventMessage> {
+async function* events(shim: Shim, signal: AbortSignal): AsyncGenerator<Partial<EventMessage>> {
   const queue: ShimEvent[] = [];
   let wake = Promise.withResolvers<void>();
   const unsubscribe = shim.subscribe((event) => {
@@ -88,26 +140,11 @@ async function* events(shim: Shim, signal: AbortSignal): AsyncGenerator<EventMes
   yield { kind: 'subscribed' };
   try {
     while (!signal.aborted) {
-      for (let event = queue.shift(); event; event = queue.shift()) {
-        const { kind, id, pid, exit } = event;
-        yield { kind, id, pid, ...(exit && { exit: exitMessage(exit) }) };
-      }
+      for (let event = queue.shift(); event; event = queue.shift()) yield eventMessage(event);
       await wake.promise;
       wake = Promise.withResolvers<void>();
     }
   } finally {
     unsubscribe();
   }
-}
-type EventMessage = Partial<ReturnType<typeof messages.Event.decode>>;
-type ExitMessage = ReturnType<typeof messages.ExitInfo.decode>;
-
-function exitMessage(exit: ExitInfo | undefined): ExitMessage {
-  if (!exit) return { exited: false, exitStatus: 0, exitedAtNs: 0n, oomKilled: false };
-  return { exited: true, ...exit };
-}
-
-function stateMessage(state: ContainerState): ReturnType<typeof messages.ContainerState.decode> {
-  const { logPath, exit, ...rest } = state;
-  return { ...rest, logPath: logPath ?? '', exit: exit && exitMessage(exit) };
 }

@@ -12,28 +12,43 @@
  * in files, and the next `open` takes over. Everything it does to a container is written down
  * before it is done (see container-store.ts).
  */
-import { closeSync, openSync } from 'node:fs';
-import { Cgroup, EAGAIN, localSyscalls, StrataError, span } from '@strata/namespaces';
+import { closeSync } from 'node:fs';
+import {
+  type Cgroup,
+  type CgroupResources,
+  type CgroupStats,
+  SIGKILL,
+  StrataError,
+  span,
+  type WindowSize,
+} from '@strata/namespaces';
 import { Runtime } from '@strata/oci-runtime';
+import type { Attached, AttachOptions } from '../attach/attachment.ts';
+import type { Hub } from '../attach/hub.ts';
 import type { ExitInfo } from '../keeper/exit-record.ts';
 import { ExitWatch } from '../keeper/exit-watch.ts';
-import { Keeper } from '../keeper/keeper.ts';
-import { ContainerLog } from '../logs/container-log.ts';
-import { Container } from './container.ts';
-import { type ContainerRecord, ContainerStore, validateId } from './container-store.ts';
-import { execCaptured } from './exec-capture.ts';
+import type { KeptProcess } from '../process/kept-process.ts';
+import type { Container } from './container.ts';
+import { ContainerStore, validateId } from './container-store.ts';
+import { type Made, makeContainer } from './create-container.ts';
+import { addExec, deleteExec, findExec, runExec, startExec } from './execs.ts';
+import { freezeCgroup } from './freeze.ts';
+import { lockExclusively } from './lock.ts';
+import { processRecord } from './records.ts';
 import type {
+  AddExec,
   ContainerState,
   CreateContainer,
   ExecRequest,
   ExecResult,
+  ExecState,
+  ProcessInContainer,
+  ProcessOptions,
   ShimApi,
   ShimEvent,
 } from './shim-api.ts';
-import { openStdio, type Sources } from './stdio.ts';
 import { takeOver } from './takeover.ts';
-
-const LOCK_EX_NB = 6;
+import type { World } from './world.ts';
 
 export interface ShimOptions {
   /** The stack's state directory, such as /run/strata; the shim's is `shim` in it. */
@@ -43,20 +58,21 @@ export interface ShimOptions {
 }
 
 export class Shim implements ShimApi, Disposable {
-  readonly #store: ContainerStore;
-  readonly #runtime: Runtime;
+  readonly #world: World;
   readonly #containers = new Map<string, Container>();
   readonly #listeners = new Set<(event: ShimEvent) => void>();
-  readonly #onTrouble: (message: string, error: unknown) => void;
   readonly #lock: number;
   readonly #watch: ExitWatch;
   #closed = false;
 
   private constructor(options: ShimOptions, store: ContainerStore, lock: number) {
-    this.#store = store;
     this.#lock = lock;
-    this.#onTrouble = options.onTrouble ?? (() => {});
-    this.#runtime = new Runtime({ root: `${options.state}/oci` });
+    this.#world = {
+      store,
+      runtime: new Runtime({ root: `${options.state}/oci` }),
+      emit: (event) => this.#emit(event),
+      trouble: options.onTrouble ?? (() => {}),
+    };
     this.#watch = new ExitWatch(store.exitsDirectory, (name) => this.#exitWritten(name));
   }
 
@@ -72,93 +88,37 @@ export class Shim implements ShimApi, Disposable {
   }
 
   #takeOverAll(): void {
-    for (const id of this.#store.ids()) {
-      const parts = { store: this.#store, runtime: this.#runtime };
-      const found = takeOver(id, {
-        ...parts,
-        openLog: (record, sources) => this.#openLog(record, sources),
-      });
-      if (found) this.#adopt(found.record, found);
+    const { store } = this.#world;
+    for (const id of store.ids()) {
+      const container = takeOver(this.#world, id);
+      if (container) this.#containers.set(id, container);
     }
-    this.#store.removeStrayExits();
-  }
-
-  #adopt(
-    record: ContainerRecord,
-    parts: {
-      status: 'created' | 'running';
-      keeper: Keeper | undefined;
-      log: ContainerLog | undefined;
-    },
-  ): Container {
-    const container = new Container({
-      record,
-      store: this.#store,
-      ...parts,
-      onExit: (ended) => this.#exited(ended),
-    });
-    this.#containers.set(record.id, container);
-    container.settle();
-    if (!parts.keeper) container.watchUnkept();
-    return container;
+    store.removeStrayExits();
+    for (const container of this.#containers.values()) container.watch();
   }
 
   async create(options: CreateContainer): Promise<{ pid: number }> {
-    const { id, bundle, log, terminal = false, stdio, start = false } = options;
+    const { id, bundle, start = false } = options;
     validateId(id);
-    const record: ContainerRecord = {
-      id,
-      bundle,
-      phase: 'creating',
-      terminal,
-      ...(log?.format === 'cri' && { logPath: log.path }),
-      ...(stdio && { stdio }),
-    };
-    this.#store.reserve(record);
-    try {
-      const { pid } = this.#create(record, start);
-      return { pid };
-    } catch (error) {
-      this.#store.remove(id);
-      throw error;
-    }
+    using made = makeContainer(this.#world, {
+      ...processRecord(options),
+      ...{ id, bundle, phase: 'creating' },
+    });
+    const { container } = made;
+    this.#containers.set(id, container);
+    this.#emit({ kind: 'create', id, pid: container.pid });
+    // Only now: whatever becomes of this shim, the next one knows the container.
+    if (start) this.#startMade(made);
+    container.watch();
+    return { pid: container.pid };
   }
 
-  #create(record: ContainerRecord, start: boolean): Container {
-    const { id, bundle, terminal, logPath } = record;
-    const stdio = openStdio({ log: logPath !== undefined, terminal, paths: record.stdio });
-    let created: ReturnType<Runtime['createHeld']>;
+  #startMade(made: Made): void {
+    const { container } = made;
     try {
-      created = this.#runtime.createHeld({
-        id,
-        bundle,
-        stdio: stdio.container,
-        keeper: { exitFile: this.#store.exitFile(id), holdFds: stdio.held },
-      });
+      this.#start(container, made.start);
     } catch (error) {
-      stdio.abandon();
-      throw error;
-    }
-    using held = created.held;
-    const { state } = created;
-    const sources = stdio.handedOver(held.consoleMaster);
-    try {
-      record.init = { pid: state.pid, startTime: state.startTime };
-      record.keeper = { pid: state.keeperPid!, startTime: state.keeperStartTime! };
-      record.cgroups = state.cgroups;
-      record.phase = 'created';
-      const log = this.#openLog(record, sources);
-      this.#store.write(record);
-      const keeper = Keeper.open(record.keeper);
-      const container = this.#adopt(record, { status: 'created', keeper, log });
-      this.#emit({ kind: 'create', id, pid: container.pid });
-      // Only now: whatever becomes of this shim, the next one knows the container.
-      if (start) this.#start(container, () => held.start());
-      return container;
-    } catch (error) {
-      this.#containers.get(id)?.[Symbol.dispose]();
-      this.#containers.delete(id);
-      this.#runtime.delete(id, { force: true });
+      this.#remove(container);
       throw error;
     }
   }
@@ -169,38 +129,20 @@ export class Shim implements ShimApi, Disposable {
     this.#emit({ kind: 'start', id: container.id, pid: container.pid });
   }
 
-  #openLog(record: ContainerRecord, sources: Sources): ContainerLog | undefined {
-    if (record.logPath === undefined) return undefined;
-    try {
-      return ContainerLog.open({
-        path: record.logPath,
-        directory: this.#store.containerDirectory(record.id),
-        sources,
-        onTrouble: (error) => this.#onTrouble(`log of ${record.id} is paused`, error),
-      });
-    } catch (error) {
-      for (const { descriptors } of sources.values()) descriptors.forEach(closeSync);
-      throw error;
-    }
-  }
-
   async start(id: string): Promise<void> {
     const container = this.#find(id);
-    this.#start(container, () => this.#runtime.start(id));
+    this.#start(container, () => this.#world.runtime.start(id));
   }
 
   async kill(id: string, signal: number, all = false): Promise<void> {
-    this.#find(id);
-    this.#runtime.kill(id, signal, { all });
-  }
-
-  async exec(request: ExecRequest, signal?: AbortSignal): Promise<ExecResult> {
-    this.#find(request.id);
-    return execCaptured(this.#runtime, request, signal);
+    const container = this.#find(id);
+    this.#world.runtime.kill(id, signal, { all });
+    // What is frozen could not die.
+    if (signal === SIGKILL && container.isFrozen) container.cgroup?.thaw();
   }
 
   async wait(id: string): Promise<ExitInfo> {
-    return this.#find(id).wait();
+    return this.#find(id).init.wait();
   }
 
   async state(id: string): Promise<ContainerState> {
@@ -211,32 +153,133 @@ export class Shim implements ShimApi, Disposable {
     return [...this.#containers.values()].map((container) => container.state);
   }
 
+  async delete(id: string, options: { force?: boolean } = {}): Promise<ExitInfo | undefined> {
+    const container = this.#find(id);
+    const { status } = container;
+    if ((status === 'running' || status === 'paused') && !options.force) {
+      throw new StrataError('INVALID_STATUS', `cannot delete container ${id}: it is ${status}`, {
+        hint: 'stop it first, or use force',
+      });
+    }
+    const before = container.init.exit;
+    this.#remove(container);
+    const exit = before ?? container.init.exit;
+    this.#emit({ kind: 'delete', id, pid: container.pid, ...(exit && { exit }) });
+    return exit;
+  }
+
+  #remove(container: Container): void {
+    const { store, runtime } = this.#world;
+    const { id } = container;
+    store.markDeleting(container.record);
+    runtime.delete(id, { force: true });
+    container.deleted(new StrataError('NOT_FOUND', `container ${id} was deleted`));
+    container[Symbol.dispose]();
+    store.remove(id);
+    this.#containers.delete(id);
+  }
+
+  async pause(id: string): Promise<void> {
+    const container = this.#alive(id, 'pause');
+    const { cgroup } = container;
+    if (!cgroup) throw noCgroup(id);
+    if (container.isFrozen) return;
+    await freezeCgroup(cgroup, id);
+    this.#emit({ kind: 'paused', id, pid: container.pid });
+  }
+
+  async resume(id: string): Promise<void> {
+    const container = this.#alive(id, 'resume');
+    if (!container.isFrozen) return;
+    container.cgroup!.thaw();
+    this.#emit({ kind: 'resumed', id, pid: container.pid });
+  }
+
+  async update(id: string, resources: CgroupResources): Promise<void> {
+    const container = this.#alive(id, 'update');
+    this.#cgroup(container).set(resources);
+    this.#emit({ kind: 'updated', id, pid: container.pid });
+  }
+
+  async stats(id: string): Promise<CgroupStats> {
+    return this.#cgroup(this.#find(id)).stats();
+  }
+
   async pids(id: string): Promise<number[]> {
-    const { cgroups } = this.#find(id).record;
-    return cgroups && Object.keys(cgroups).length > 0 ? Cgroup.open(cgroups).processes() : [];
+    return this.#find(id).cgroup?.processes() ?? [];
+  }
+
+  async processes(id: string): Promise<ProcessInContainer[]> {
+    const container = this.#find(id);
+    const byPid = new Map([...container.execs].map(([execId, exec]) => [exec.state.pid, execId]));
+    return (await this.pids(id)).map((pid) => {
+      const execId = byPid.get(pid);
+      return execId === undefined ? { pid } : { pid, execId };
+    });
+  }
+
+  async exec(request: ExecRequest, signal?: AbortSignal): Promise<ExecResult> {
+    return runExec(this.#world, this.#find(request.id), request, signal);
+  }
+
+  async addExec(request: AddExec): Promise<void> {
+    addExec(this.#world, this.#find(request.id), request);
+  }
+
+  async startExec(id: string, execId: string): Promise<{ pid: number }> {
+    return startExec(this.#world, this.#find(id), execId);
+  }
+
+  async execState(id: string, execId: string): Promise<ExecState> {
+    return findExec(this.#find(id), execId).state;
+  }
+
+  async listExecs(id: string): Promise<ExecState[]> {
+    return [...this.#find(id).execs.values()].map((exec) => exec.state);
+  }
+
+  async killExec(id: string, execId: string, signal: number): Promise<void> {
+    findExec(this.#find(id), execId).kept.signal(signal);
+  }
+
+  async waitExec(id: string, execId: string): Promise<ExitInfo> {
+    return findExec(this.#find(id), execId).kept.wait();
+  }
+
+  async deleteExec(
+    id: string,
+    execId: string,
+    options: { force?: boolean } = {},
+  ): Promise<ExitInfo | undefined> {
+    const { force = false } = options;
+    return deleteExec(this.#world, this.#find(id), { execId, force });
+  }
+
+  async resize(id: string, size: WindowSize, options: ProcessOptions = {}): Promise<void> {
+    if (this.#process(id, options).resize(size)) return;
+    throw new StrataError('NO_TERMINAL', `the process in container ${id} has no terminal`);
+  }
+
+  async closeStdin(id: string, options: ProcessOptions = {}): Promise<void> {
+    this.#hub(id, options).closeStdin();
+  }
+
+  async attach(id: string, options: AttachOptions = {}): Promise<Attached> {
+    return this.#hub(id, options).attach(options);
   }
 
   async reopenLog(id: string): Promise<void> {
     this.#find(id).log?.reopen();
   }
 
-  async delete(id: string, options: { force?: boolean } = {}): Promise<ExitInfo | undefined> {
+  #process(id: string, { execId }: ProcessOptions): KeptProcess {
     const container = this.#find(id);
-    if (container.status === 'running' && !options.force) {
-      throw new StrataError('INVALID_STATUS', `cannot delete container ${id}: it is running`, {
-        hint: 'stop it first, or use force',
-      });
-    }
-    const exit = container.exit;
-    this.#store.write({ ...container.record, phase: 'deleting' });
-    this.#runtime.delete(id, { force: true });
-    container.deleted(new StrataError('NOT_FOUND', `container ${id} was deleted`));
-    container[Symbol.dispose]();
-    this.#store.remove(id);
-    this.#containers.delete(id);
-    const last = exit ?? container.exit;
-    this.#emit({ kind: 'delete', id, pid: container.pid, ...(last && { exit: last }) });
-    return last;
+    return execId === undefined ? container.init : findExec(container, execId).kept;
+  }
+
+  #hub(id: string, { execId }: ProcessOptions): Hub {
+    const container = this.#find(id);
+    return execId === undefined ? container.hub : findExec(container, execId).hub;
   }
 
   subscribe(listener: (event: ShimEvent) => void): () => void {
@@ -257,15 +300,24 @@ export class Shim implements ShimApi, Disposable {
     });
   }
 
-  #exitWritten(name: string | undefined): void {
-    if (name === undefined) for (const container of this.#containers.values()) container.settle();
-    else this.#containers.get(name)?.settle();
+  #alive(id: string, verb: string): Container {
+    const container = this.#find(id);
+    if (container.status !== 'stopped') return container;
+    throw new StrataError('INVALID_STATUS', `cannot ${verb} container ${id}: it is stopped`);
   }
 
-  #exited(container: Container): void {
-    const { id, pid, exit } = container;
-    if (exit?.oomKilled) this.#emit({ kind: 'oom', id, pid, exit });
-    this.#emit({ kind: 'exit', id, pid, ...(exit && { exit }) });
+  #cgroup({ id, cgroup }: Container): Cgroup {
+    if (cgroup) return cgroup;
+    throw noCgroup(id);
+  }
+
+  #exitWritten(name: string | undefined): void {
+    if (name === undefined) {
+      for (const container of this.#containers.values()) container.settle();
+      return;
+    }
+    const [id, execId] = name.split('@') as [string, string?];
+    this.#containers.get(id)?.settle(execId);
   }
 
   #emit(event: ShimEvent): void {
@@ -283,16 +335,6 @@ export class Shim implements ShimApi, Disposable {
   }
 }
 
-/** Holds a lock for as long as the descriptor is open; a killed process holds none. */
-function lockExclusively(path: string): number {
-  const fd = openSync(path, 'w', 0o600);
-  const sys = localSyscalls();
-  const result = sys.attempt('flock', fd, LOCK_EX_NB);
-  if (result === 0) return fd;
-  closeSync(fd);
-  if (result !== -EAGAIN) throw sys.failure('flock', -result, [path]);
-  throw new StrataError('LOCKED', 'another shim is in charge of this state directory', {
-    path,
-    hint: 'connect to it instead (ShimClient), or end it first',
-  });
+function noCgroup(id: string): StrataError {
+  return new StrataError('NO_CGROUP', `container ${id} has no cgroup`);
 }

@@ -4,7 +4,7 @@
  */
 import { StrataError } from '@strata/namespaces';
 import type { ExitInfo } from '../keeper/exit-record.ts';
-import { type Services, unary } from '../ttrpc/server.ts';
+import { type Services, unary } from '../ttrpc/method.ts';
 import type { Shim } from './shim.ts';
 import { TASK_STATUS, Task } from './task-messages.ts';
 
@@ -12,6 +12,7 @@ const VERSION = '2';
 const STATUS = {
   created: TASK_STATUS.CREATED,
   running: TASK_STATUS.RUNNING,
+  paused: TASK_STATUS.PAUSED,
   stopped: TASK_STATUS.STOPPED,
 };
 

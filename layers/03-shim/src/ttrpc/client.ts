@@ -14,6 +14,7 @@ import {
   encodeFrame,
   FLAG_NO_DATA,
   FLAG_REMOTE_CLOSED,
+  FLAG_REMOTE_OPEN,
   type Frame,
   FrameReader,
   TYPE_DATA,
@@ -114,34 +115,38 @@ export class TtrpcClient {
     });
   }
 
-  /** One request, any number of answers. */
+  /**
+   * One request, any number of answers. Leaving it early does not end it at the server; closing the
+   * connection does.
+   */
   async *stream<Q, A>(method: MethodType<Q, A>, request: Partial<Q>): AsyncGenerator<A> {
-    const queue: (Frame | StrataError)[] = [];
-    let wake: (() => void) | undefined;
-    const next = (frame: Frame | StrataError): void => {
-      queue.push(frame);
-      wake?.();
-    };
-    const streamId = this.#send(method, request, { next, flags: FLAG_REMOTE_CLOSED });
+    const frames = new FrameQueue();
+    const call = { next: frames.push, flags: FLAG_REMOTE_CLOSED };
+    const streamId = this.#send(method, request, call);
     try {
-      for (;;) {
-        const frame = queue.shift();
-        if (!frame) {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-          continue;
-        }
-        if (frame instanceof StrataError) throw frame;
-        const isData = frame.type === TYPE_DATA;
-        const hasData = isData && (frame.flags & FLAG_NO_DATA) === 0;
-        if (hasData) yield method.response.decode(frame.data);
-        if (!isData) responsePayload(frame);
-        if (!isData || (frame.flags & FLAG_REMOTE_CLOSED) !== 0) return;
-      }
+      yield* answers(frames, method);
     } finally {
       if (streamId !== undefined) this.#calls.delete(streamId);
     }
+  }
+
+  /** Any number of messages in each direction. @param first the first of ours */
+  duplex<Q, A>(method: MethodType<Q, A>, first: Partial<Q>): DuplexStream<Q, A> {
+    const frames = new FrameQueue();
+    const streamId = this.#send(method, {}, { next: frames.push, flags: FLAG_REMOTE_OPEN });
+    const send = (message: Partial<Q>): void => {
+      if (streamId === undefined || !this.#calls.has(streamId)) return;
+      const data = method.request.encode(message);
+      this.#socket.write(encodeFrame({ streamId, type: TYPE_DATA, data }));
+    };
+    send(first);
+    return { answers: answers(frames, method), send };
+  }
+
+  /** Stops and goes on reading, for a connection that has one stream only. */
+  pause(on: boolean): void {
+    if (on) this.#socket.pause();
+    else this.#socket.resume();
   }
 
   #send<Q, A>(
@@ -187,6 +192,47 @@ export class TtrpcClient {
     this.#calls.clear();
     for (const call of calls) call.next(this.#lost);
     for (const callback of this.#onLost.splice(0)) callback();
+  }
+}
+
+export interface DuplexStream<Q, A> {
+  /** What the server sends, until it ends the stream. @throws {StrataError} its error, or CONNECTION_LOST */
+  readonly answers: AsyncGenerator<A>;
+  /** What is sent after the end goes nowhere. */
+  send(message: Partial<Q>): void;
+}
+
+/** Frames of a stream that were not looked at yet. */
+class FrameQueue {
+  readonly #frames: (Frame | StrataError)[] = [];
+  #wake: (() => void) | undefined;
+
+  readonly push = (frame: Frame | StrataError): void => {
+    this.#frames.push(frame);
+    this.#wake?.();
+  };
+
+  async next(): Promise<Frame> {
+    for (;;) {
+      const frame = this.#frames.shift();
+      if (frame instanceof StrataError) throw frame;
+      if (frame) return frame;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}
+
+async function* answers<Q, A>(frames: FrameQueue, method: MethodType<Q, A>): AsyncGenerator<A> {
+  for (;;) {
+    const frame = await frames.next();
+    if (frame.type !== TYPE_DATA) {
+      responsePayload(frame);
+      return;
+    }
+    if ((frame.flags & FLAG_NO_DATA) === 0) yield method.response.decode(frame.data);
+    if ((frame.flags & FLAG_REMOTE_CLOSED) !== 0) return;
   }
 }
 

@@ -12,7 +12,8 @@ import { TtrpcClient } from './client.ts';
 import { Request, Response } from './envelope.ts';
 import { encodeFrame, type Frame, FrameReader, MAX_DATA_BYTES, TYPE_REQUEST } from './frame.ts';
 import { message } from './message.ts';
-import { serverStream, TtrpcServer, unary } from './server.ts';
+import { serverStream, unary } from './method.ts';
+import { TtrpcServer } from './server.ts';
 import { CODE } from './status.ts';
 
 const Text = message({ text: [1, 'string'] });

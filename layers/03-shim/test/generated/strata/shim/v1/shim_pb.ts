@@ -12,7 +12,87 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file strata/shim/v1/shim.proto.
  */
 export const file_strata_shim_v1_shim: GenFile = /*@__PURE__*/
-  fileDesc("ChlzdHJhdGEvc2hpbS92MS9zaGltLnByb3RvEg5zdHJhdGEuc2hpbS52MSJjCg1DcmVhdGVSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBmJ1bmRsZRgCIAEoCRIQCgh0ZXJtaW5hbBgDIAEoCBIQCghsb2dfcGF0aBgEIAEoCRISCgpsb2dfZm9ybWF0GAUgASgJIh0KDkNyZWF0ZVJlc3BvbnNlEgsKA3BpZBgBIAEoDSIeChBDb250YWluZXJSZXF1ZXN0EgoKAmlkGAEgASgJIioKDURlbGV0ZVJlcXVlc3QSCgoCaWQYASABKAkSDQoFZm9yY2UYAiABKAgiWQoIRXhpdEluZm8SDgoGZXhpdGVkGAEgASgIEhMKC2V4aXRfc3RhdHVzGAIgASgNEhQKDGV4aXRlZF9hdF9ucxgDIAEoAxISCgpvb21fa2lsbGVkGAQgASgIIpUBCg5Db250YWluZXJTdGF0ZRIKCgJpZBgBIAEoCRIOCgZidW5kbGUYAiABKAkSDgoGc3RhdHVzGAMgASgJEgsKA3BpZBgEIAEoDRIQCghsb2dfcGF0aBgFIAEoCRIQCgh0ZXJtaW5hbBgGIAEoCBImCgRleGl0GAcgASgLMhguc3RyYXRhLnNoaW0udjEuRXhpdEluZm8iDQoLTGlzdFJlcXVlc3QiQgoMTGlzdFJlc3BvbnNlEjIKCmNvbnRhaW5lcnMYASADKAsyHi5zdHJhdGEuc2hpbS52MS5Db250YWluZXJTdGF0ZSITChFSZW9wZW5Mb2dSZXNwb25zZSJUCgtFeGVjUmVxdWVzdBIKCgJpZBgBIAEoCRIPCgdleGVjX2lkGAIgASgJEhQKDHByb2Nlc3NfanNvbhgDIAEoCRISCgp0aW1lb3V0X21zGAQgASgEIlYKDEV4ZWNSZXNwb25zZRIOCgZzdGRvdXQYASABKAwSDgoGc3RkZXJyGAIgASgMEiYKBGV4aXQYAyABKAsyGC5zdHJhdGEuc2hpbS52MS5FeGVjRXhpdCIyCghFeGVjRXhpdBITCgtleGl0X3N0YXR1cxgBIAEoDRIRCgl0cnVuY2F0ZWQYAiABKAgiEgoQU3Vic2NyaWJlUmVxdWVzdCJWCgVFdmVudBIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJEgsKA3BpZBgDIAEoDRImCgRleGl0GAQgASgLMhguc3RyYXRhLnNoaW0udjEuRXhpdEluZm8ywwQKBFNoaW0SRwoGQ3JlYXRlEh0uc3RyYXRhLnNoaW0udjEuQ3JlYXRlUmVxdWVzdBoeLnN0cmF0YS5zaGltLnYxLkNyZWF0ZVJlc3BvbnNlEkkKBVN0YXRlEiAuc3RyYXRhLnNoaW0udjEuQ29udGFpbmVyUmVxdWVzdBoeLnN0cmF0YS5zaGltLnYxLkNvbnRhaW5lclN0YXRlEkEKBExpc3QSGy5zdHJhdGEuc2hpbS52MS5MaXN0UmVxdWVzdBocLnN0cmF0YS5zaGltLnYxLkxpc3RSZXNwb25zZRJCCgRXYWl0EiAuc3RyYXRhLnNoaW0udjEuQ29udGFpbmVyUmVxdWVzdBoYLnN0cmF0YS5zaGltLnYxLkV4aXRJbmZvEkEKBkRlbGV0ZRIdLnN0cmF0YS5zaGltLnYxLkRlbGV0ZVJlcXVlc3QaGC5zdHJhdGEuc2hpbS52MS5FeGl0SW5mbxJQCglSZW9wZW5Mb2cSIC5zdHJhdGEuc2hpbS52MS5Db250YWluZXJSZXF1ZXN0GiEuc3RyYXRhLnNoaW0udjEuUmVvcGVuTG9nUmVzcG9uc2USQwoERXhlYxIbLnN0cmF0YS5zaGltLnYxLkV4ZWNSZXF1ZXN0Ghwuc3RyYXRhLnNoaW0udjEuRXhlY1Jlc3BvbnNlMAESRgoJU3Vic2NyaWJlEiAuc3RyYXRhLnNoaW0udjEuU3Vic2NyaWJlUmVxdWVzdBoVLnN0cmF0YS5zaGltLnYxLkV2ZW50MAFiBnByb3RvMw");
+  fileDesc("ChlzdHJhdGEvc2hpbS92MS9zaGltLnByb3RvEg5zdHJhdGEuc2hpbS52MSIHCgVFbXB0eSKzAQoFU3RkaW8SEAoIdGVybWluYWwYASABKAgSEAoIbG9nX3BhdGgYAiABKAkSEgoKbG9nX2Zvcm1hdBgDIAEoCRISCgpzdGRpbl9wYXRoGAQgASgJEhMKC3N0ZG91dF9wYXRoGAUgASgJEhMKC3N0ZGVycl9wYXRoGAYgASgJEg0KBXN0ZGluGAcgASgJEhIKCmF0dGFjaGFibGUYCCABKAgSEQoJaGFzX3BhdGhzGAkgASgIImAKDUNyZWF0ZVJlcXVlc3QSCgoCaWQYASABKAkSDgoGYnVuZGxlGAIgASgJEiQKBXN0ZGlvGAMgASgLMhUuc3RyYXRhLnNoaW0udjEuU3RkaW8SDQoFc3RhcnQYBiABKAgiHQoOQ3JlYXRlUmVzcG9uc2USCwoDcGlkGAEgASgNIh4KEENvbnRhaW5lclJlcXVlc3QSCgoCaWQYASABKAkiLQoOUHJvY2Vzc1JlcXVlc3QSCgoCaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCSI7Cg1EZWxldGVSZXF1ZXN0EgoKAmlkGAEgASgJEg0KBWZvcmNlGAIgASgIEg8KB2V4ZWNfaWQYAyABKAkiWQoIRXhpdEluZm8SDgoGZXhpdGVkGAEgASgIEhMKC2V4aXRfc3RhdHVzGAIgASgNEhQKDGV4aXRlZF9hdF9ucxgDIAEoAxISCgpvb21fa2lsbGVkGAQgASgIIpUBCg5Db250YWluZXJTdGF0ZRIKCgJpZBgBIAEoCRIOCgZidW5kbGUYAiABKAkSDgoGc3RhdHVzGAMgASgJEgsKA3BpZBgEIAEoDRIQCghsb2dfcGF0aBgFIAEoCRIQCgh0ZXJtaW5hbBgGIAEoCBImCgRleGl0GAcgASgLMhguc3RyYXRhLnNoaW0udjEuRXhpdEluZm8iDQoLTGlzdFJlcXVlc3QiQgoMTGlzdFJlc3BvbnNlEjIKCmNvbnRhaW5lcnMYASADKAsyHi5zdHJhdGEuc2hpbS52MS5Db250YWluZXJTdGF0ZSIzCg1VcGRhdGVSZXF1ZXN0EgoKAmlkGAEgASgJEhYKDnJlc291cmNlc19qc29uGAIgASgJIiMKDVN0YXRzUmVzcG9uc2USEgoKc3RhdHNfanNvbhgBIAEoCSInCgdQcm9jZXNzEgsKA3BpZBgBIAEoDRIPCgdleGVjX2lkGAIgASgJIj8KEVByb2Nlc3Nlc1Jlc3BvbnNlEioKCXByb2Nlc3NlcxgBIAMoCzIXLnN0cmF0YS5zaGltLnYxLlByb2Nlc3MiEwoRUmVvcGVuTG9nUmVzcG9uc2UiVAoLRXhlY1JlcXVlc3QSCgoCaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCRIUCgxwcm9jZXNzX2pzb24YAyABKAkSEgoKdGltZW91dF9tcxgEIAEoBCJWCgxFeGVjUmVzcG9uc2USDgoGc3Rkb3V0GAEgASgMEg4KBnN0ZGVychgCIAEoDBImCgRleGl0GAMgASgLMhguc3RyYXRhLnNoaW0udjEuRXhlY0V4aXQiMgoIRXhlY0V4aXQSEwoLZXhpdF9zdGF0dXMYASABKA0SEQoJdHJ1bmNhdGVkGAIgASgIImkKDkFkZEV4ZWNSZXF1ZXN0EgoKAmlkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSFAoMcHJvY2Vzc19qc29uGAMgASgJEiQKBXN0ZGlvGAQgASgLMhUuc3RyYXRhLnNoaW0udjEuU3RkaW8ihwEKEUV4ZWNTdGF0ZVJlc3BvbnNlEgoKAmlkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSDgoGc3RhdHVzGAMgASgJEgsKA3BpZBgEIAEoDRIQCgh0ZXJtaW5hbBgFIAEoCBImCgRleGl0GAYgASgLMhguc3RyYXRhLnNoaW0udjEuRXhpdEluZm8iRQoRTGlzdEV4ZWNzUmVzcG9uc2USMAoFZXhlY3MYASADKAsyIS5zdHJhdGEuc2hpbS52MS5FeGVjU3RhdGVSZXNwb25zZSI+Cg9LaWxsRXhlY1JlcXVlc3QSCgoCaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCRIOCgZzaWduYWwYAyABKA0iSwoNUmVzaXplUmVxdWVzdBIKCgJpZBgBIAEoCRIPCgdleGVjX2lkGAIgASgJEgwKBHJvd3MYAyABKA0SDwoHY29sdW1ucxgEIAEoDSKfAQoLQXR0YWNoSW5wdXQSCgoCaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCRINCgVzdGRpbhgDIAEoCBIRCglub19zdGRvdXQYBCABKAgSEQoJbm9fc3RkZXJyGAUgASgIEhMKC2RldGFjaF9rZXlzGAYgASgJEg0KBWlucHV0GAcgASgMEgsKA2VuZBgIIAEoCBINCgVsZWF2ZRgJIAEoCCJzCgxBdHRhY2hPdXRwdXQSDgoGc3Rkb3V0GAEgASgMEg4KBnN0ZGVychgCIAEoDBIMCgRyb29tGAMgASgNEg0KBWVuZGVkGAQgASgJEiYKBGV4aXQYBSABKAsyGC5zdHJhdGEuc2hpbS52MS5FeGl0SW5mbyISChBTdWJzY3JpYmVSZXF1ZXN0ImcKBUV2ZW50EgwKBGtpbmQYASABKAkSCgoCaWQYAiABKAkSCwoDcGlkGAMgASgNEiYKBGV4aXQYBCABKAsyGC5zdHJhdGEuc2hpbS52MS5FeGl0SW5mbxIPCgdleGVjX2lkGAUgASgJMvQMCgRTaGltEkcKBkNyZWF0ZRIdLnN0cmF0YS5zaGltLnYxLkNyZWF0ZVJlcXVlc3QaHi5zdHJhdGEuc2hpbS52MS5DcmVhdGVSZXNwb25zZRJJCgVTdGF0ZRIgLnN0cmF0YS5zaGltLnYxLkNvbnRhaW5lclJlcXVlc3QaHi5zdHJhdGEuc2hpbS52MS5Db250YWluZXJTdGF0ZRJBCgRMaXN0Ehsuc3RyYXRhLnNoaW0udjEuTGlzdFJlcXVlc3QaHC5zdHJhdGEuc2hpbS52MS5MaXN0UmVzcG9uc2USQgoEV2FpdBIgLnN0cmF0YS5zaGltLnYxLkNvbnRhaW5lclJlcXVlc3QaGC5zdHJhdGEuc2hpbS52MS5FeGl0SW5mbxJBCgZEZWxldGUSHS5zdHJhdGEuc2hpbS52MS5EZWxldGVSZXF1ZXN0Ghguc3RyYXRhLnNoaW0udjEuRXhpdEluZm8SQAoFUGF1c2USIC5zdHJhdGEuc2hpbS52MS5Db250YWluZXJSZXF1ZXN0GhUuc3RyYXRhLnNoaW0udjEuRW1wdHkSQQoGUmVzdW1lEiAuc3RyYXRhLnNoaW0udjEuQ29udGFpbmVyUmVxdWVzdBoVLnN0cmF0YS5zaGltLnYxLkVtcHR5Ej4KBlVwZGF0ZRIdLnN0cmF0YS5zaGltLnYxLlVwZGF0ZVJlcXVlc3QaFS5zdHJhdGEuc2hpbS52MS5FbXB0eRJICgVTdGF0cxIgLnN0cmF0YS5zaGltLnYxLkNvbnRhaW5lclJlcXVlc3QaHS5zdHJhdGEuc2hpbS52MS5TdGF0c1Jlc3BvbnNlElAKCVByb2Nlc3NlcxIgLnN0cmF0YS5zaGltLnYxLkNvbnRhaW5lclJlcXVlc3QaIS5zdHJhdGEuc2hpbS52MS5Qcm9jZXNzZXNSZXNwb25zZRJQCglSZW9wZW5Mb2cSIC5zdHJhdGEuc2hpbS52MS5Db250YWluZXJSZXF1ZXN0GiEuc3RyYXRhLnNoaW0udjEuUmVvcGVuTG9nUmVzcG9uc2USQwoERXhlYxIbLnN0cmF0YS5zaGltLnYxLkV4ZWNSZXF1ZXN0Ghwuc3RyYXRhLnNoaW0udjEuRXhlY1Jlc3BvbnNlMAESQAoHQWRkRXhlYxIeLnN0cmF0YS5zaGltLnYxLkFkZEV4ZWNSZXF1ZXN0GhUuc3RyYXRhLnNoaW0udjEuRW1wdHkSSwoJU3RhcnRFeGVjEh4uc3RyYXRhLnNoaW0udjEuUHJvY2Vzc1JlcXVlc3QaHi5zdHJhdGEuc2hpbS52MS5DcmVhdGVSZXNwb25zZRJOCglFeGVjU3RhdGUSHi5zdHJhdGEuc2hpbS52MS5Qcm9jZXNzUmVxdWVzdBohLnN0cmF0YS5zaGltLnYxLkV4ZWNTdGF0ZVJlc3BvbnNlElAKCUxpc3RFeGVjcxIgLnN0cmF0YS5zaGltLnYxLkNvbnRhaW5lclJlcXVlc3QaIS5zdHJhdGEuc2hpbS52MS5MaXN0RXhlY3NSZXNwb25zZRJCCghLaWxsRXhlYxIfLnN0cmF0YS5zaGltLnYxLktpbGxFeGVjUmVxdWVzdBoVLnN0cmF0YS5zaGltLnYxLkVtcHR5EkQKCFdhaXRFeGVjEh4uc3RyYXRhLnNoaW0udjEuUHJvY2Vzc1JlcXVlc3QaGC5zdHJhdGEuc2hpbS52MS5FeGl0SW5mbxJFCgpEZWxldGVFeGVjEh0uc3RyYXRhLnNoaW0udjEuRGVsZXRlUmVxdWVzdBoYLnN0cmF0YS5zaGltLnYxLkV4aXRJbmZvEj4KBlJlc2l6ZRIdLnN0cmF0YS5zaGltLnYxLlJlc2l6ZVJlcXVlc3QaFS5zdHJhdGEuc2hpbS52MS5FbXB0eRJDCgpDbG9zZVN0ZGluEh4uc3RyYXRhLnNoaW0udjEuUHJvY2Vzc1JlcXVlc3QaFS5zdHJhdGEuc2hpbS52MS5FbXB0eRJHCgZBdHRhY2gSGy5zdHJhdGEuc2hpbS52MS5BdHRhY2hJbnB1dBocLnN0cmF0YS5zaGltLnYxLkF0dGFjaE91dHB1dCgBMAESRgoJU3Vic2NyaWJlEiAuc3RyYXRhLnNoaW0udjEuU3Vic2NyaWJlUmVxdWVzdBoVLnN0cmF0YS5zaGltLnYxLkV2ZW50MAFiBnByb3RvMw");
+
+/**
+ * @generated from message strata.shim.v1.Empty
+ */
+export type Empty = Message<"strata.shim.v1.Empty"> & {
+};
+
+/**
+ * Describes the message strata.shim.v1.Empty.
+ * Use `create(EmptySchema)` to create a new message.
+ */
+export const EmptySchema: GenMessage<Empty> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 0);
+
+/**
+ * What a process reads and writes.
+ *
+ * @generated from message strata.shim.v1.Stdio
+ */
+export type Stdio = Message<"strata.shim.v1.Stdio"> & {
+  /**
+   * @generated from field: bool terminal = 1;
+   */
+  terminal: boolean;
+
+  /**
+   * @generated from field: string log_path = 2;
+   */
+  logPath: string;
+
+  /**
+   * 'cri' or 'none'.
+   *
+   * @generated from field: string log_format = 3;
+   */
+  logFormat: string;
+
+  /**
+   * FIFOs, or file:// URIs; empty: /dev/null.
+   *
+   * @generated from field: string stdin_path = 4;
+   */
+  stdinPath: string;
+
+  /**
+   * @generated from field: string stdout_path = 5;
+   */
+  stdoutPath: string;
+
+  /**
+   * @generated from field: string stderr_path = 6;
+   */
+  stderrPath: string;
+
+  /**
+   * 'open', 'once', or empty: /dev/null.
+   *
+   * @generated from field: string stdin = 7;
+   */
+  stdin: string;
+
+  /**
+   * @generated from field: bool attachable = 8;
+   */
+  attachable: boolean;
+
+  /**
+   * The paths count, also where all of them are empty.
+   *
+   * @generated from field: bool has_paths = 9;
+   */
+  hasPaths: boolean;
+};
+
+/**
+ * Describes the message strata.shim.v1.Stdio.
+ * Use `create(StdioSchema)` to create a new message.
+ */
+export const StdioSchema: GenMessage<Stdio> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 1);
 
 /**
  * @generated from message strata.shim.v1.CreateRequest
@@ -29,21 +109,16 @@ export type CreateRequest = Message<"strata.shim.v1.CreateRequest"> & {
   bundle: string;
 
   /**
-   * @generated from field: bool terminal = 3;
+   * @generated from field: strata.shim.v1.Stdio stdio = 3;
    */
-  terminal: boolean;
+  stdio?: Stdio | undefined;
 
   /**
-   * @generated from field: string log_path = 4;
-   */
-  logPath: string;
-
-  /**
-   * 'cri' or 'none'.
+   * Starts it, too.
    *
-   * @generated from field: string log_format = 5;
+   * @generated from field: bool start = 6;
    */
-  logFormat: string;
+  start: boolean;
 };
 
 /**
@@ -51,7 +126,7 @@ export type CreateRequest = Message<"strata.shim.v1.CreateRequest"> & {
  * Use `create(CreateRequestSchema)` to create a new message.
  */
 export const CreateRequestSchema: GenMessage<CreateRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 0);
+  messageDesc(file_strata_shim_v1_shim, 2);
 
 /**
  * @generated from message strata.shim.v1.CreateResponse
@@ -68,7 +143,7 @@ export type CreateResponse = Message<"strata.shim.v1.CreateResponse"> & {
  * Use `create(CreateResponseSchema)` to create a new message.
  */
 export const CreateResponseSchema: GenMessage<CreateResponse> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 1);
+  messageDesc(file_strata_shim_v1_shim, 3);
 
 /**
  * @generated from message strata.shim.v1.ContainerRequest
@@ -85,7 +160,29 @@ export type ContainerRequest = Message<"strata.shim.v1.ContainerRequest"> & {
  * Use `create(ContainerRequestSchema)` to create a new message.
  */
 export const ContainerRequestSchema: GenMessage<ContainerRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 2);
+  messageDesc(file_strata_shim_v1_shim, 4);
+
+/**
+ * @generated from message strata.shim.v1.ProcessRequest
+ */
+export type ProcessRequest = Message<"strata.shim.v1.ProcessRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string exec_id = 2;
+   */
+  execId: string;
+};
+
+/**
+ * Describes the message strata.shim.v1.ProcessRequest.
+ * Use `create(ProcessRequestSchema)` to create a new message.
+ */
+export const ProcessRequestSchema: GenMessage<ProcessRequest> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 5);
 
 /**
  * @generated from message strata.shim.v1.DeleteRequest
@@ -102,6 +199,11 @@ export type DeleteRequest = Message<"strata.shim.v1.DeleteRequest"> & {
    * @generated from field: bool force = 2;
    */
   force: boolean;
+
+  /**
+   * @generated from field: string exec_id = 3;
+   */
+  execId: string;
 };
 
 /**
@@ -109,7 +211,7 @@ export type DeleteRequest = Message<"strata.shim.v1.DeleteRequest"> & {
  * Use `create(DeleteRequestSchema)` to create a new message.
  */
 export const DeleteRequestSchema: GenMessage<DeleteRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 3);
+  messageDesc(file_strata_shim_v1_shim, 6);
 
 /**
  * @generated from message strata.shim.v1.ExitInfo
@@ -147,7 +249,7 @@ export type ExitInfo = Message<"strata.shim.v1.ExitInfo"> & {
  * Use `create(ExitInfoSchema)` to create a new message.
  */
 export const ExitInfoSchema: GenMessage<ExitInfo> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 4);
+  messageDesc(file_strata_shim_v1_shim, 7);
 
 /**
  * @generated from message strata.shim.v1.ContainerState
@@ -164,7 +266,7 @@ export type ContainerState = Message<"strata.shim.v1.ContainerState"> & {
   bundle: string;
 
   /**
-   * 'created', 'running' or 'stopped'.
+   * 'created', 'running', 'paused' or 'stopped'.
    *
    * @generated from field: string status = 3;
    */
@@ -198,7 +300,7 @@ export type ContainerState = Message<"strata.shim.v1.ContainerState"> & {
  * Use `create(ContainerStateSchema)` to create a new message.
  */
 export const ContainerStateSchema: GenMessage<ContainerState> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 5);
+  messageDesc(file_strata_shim_v1_shim, 8);
 
 /**
  * @generated from message strata.shim.v1.ListRequest
@@ -211,7 +313,7 @@ export type ListRequest = Message<"strata.shim.v1.ListRequest"> & {
  * Use `create(ListRequestSchema)` to create a new message.
  */
 export const ListRequestSchema: GenMessage<ListRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 6);
+  messageDesc(file_strata_shim_v1_shim, 9);
 
 /**
  * @generated from message strata.shim.v1.ListResponse
@@ -228,7 +330,89 @@ export type ListResponse = Message<"strata.shim.v1.ListResponse"> & {
  * Use `create(ListResponseSchema)` to create a new message.
  */
 export const ListResponseSchema: GenMessage<ListResponse> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 7);
+  messageDesc(file_strata_shim_v1_shim, 10);
+
+/**
+ * @generated from message strata.shim.v1.UpdateRequest
+ */
+export type UpdateRequest = Message<"strata.shim.v1.UpdateRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The OCI linux.resources object.
+   *
+   * @generated from field: string resources_json = 2;
+   */
+  resourcesJson: string;
+};
+
+/**
+ * Describes the message strata.shim.v1.UpdateRequest.
+ * Use `create(UpdateRequestSchema)` to create a new message.
+ */
+export const UpdateRequestSchema: GenMessage<UpdateRequest> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 11);
+
+/**
+ * @generated from message strata.shim.v1.StatsResponse
+ */
+export type StatsResponse = Message<"strata.shim.v1.StatsResponse"> & {
+  /**
+   * CgroupStats of layer 01.
+   *
+   * @generated from field: string stats_json = 1;
+   */
+  statsJson: string;
+};
+
+/**
+ * Describes the message strata.shim.v1.StatsResponse.
+ * Use `create(StatsResponseSchema)` to create a new message.
+ */
+export const StatsResponseSchema: GenMessage<StatsResponse> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 12);
+
+/**
+ * @generated from message strata.shim.v1.Process
+ */
+export type Process = Message<"strata.shim.v1.Process"> & {
+  /**
+   * @generated from field: uint32 pid = 1;
+   */
+  pid: number;
+
+  /**
+   * @generated from field: string exec_id = 2;
+   */
+  execId: string;
+};
+
+/**
+ * Describes the message strata.shim.v1.Process.
+ * Use `create(ProcessSchema)` to create a new message.
+ */
+export const ProcessSchema: GenMessage<Process> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 13);
+
+/**
+ * @generated from message strata.shim.v1.ProcessesResponse
+ */
+export type ProcessesResponse = Message<"strata.shim.v1.ProcessesResponse"> & {
+  /**
+   * @generated from field: repeated strata.shim.v1.Process processes = 1;
+   */
+  processes: Process[];
+};
+
+/**
+ * Describes the message strata.shim.v1.ProcessesResponse.
+ * Use `create(ProcessesResponseSchema)` to create a new message.
+ */
+export const ProcessesResponseSchema: GenMessage<ProcessesResponse> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 14);
 
 /**
  * @generated from message strata.shim.v1.ReopenLogResponse
@@ -241,7 +425,7 @@ export type ReopenLogResponse = Message<"strata.shim.v1.ReopenLogResponse"> & {
  * Use `create(ReopenLogResponseSchema)` to create a new message.
  */
 export const ReopenLogResponseSchema: GenMessage<ReopenLogResponse> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 8);
+  messageDesc(file_strata_shim_v1_shim, 15);
 
 /**
  * @generated from message strata.shim.v1.ExecRequest
@@ -277,7 +461,7 @@ export type ExecRequest = Message<"strata.shim.v1.ExecRequest"> & {
  * Use `create(ExecRequestSchema)` to create a new message.
  */
 export const ExecRequestSchema: GenMessage<ExecRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 9);
+  messageDesc(file_strata_shim_v1_shim, 16);
 
 /**
  * @generated from message strata.shim.v1.ExecResponse
@@ -304,7 +488,7 @@ export type ExecResponse = Message<"strata.shim.v1.ExecResponse"> & {
  * Use `create(ExecResponseSchema)` to create a new message.
  */
 export const ExecResponseSchema: GenMessage<ExecResponse> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 10);
+  messageDesc(file_strata_shim_v1_shim, 17);
 
 /**
  * @generated from message strata.shim.v1.ExecExit
@@ -328,7 +512,267 @@ export type ExecExit = Message<"strata.shim.v1.ExecExit"> & {
  * Use `create(ExecExitSchema)` to create a new message.
  */
 export const ExecExitSchema: GenMessage<ExecExit> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 11);
+  messageDesc(file_strata_shim_v1_shim, 18);
+
+/**
+ * @generated from message strata.shim.v1.AddExecRequest
+ */
+export type AddExecRequest = Message<"strata.shim.v1.AddExecRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string exec_id = 2;
+   */
+  execId: string;
+
+  /**
+   * The OCI process object, as JSON.
+   *
+   * @generated from field: string process_json = 3;
+   */
+  processJson: string;
+
+  /**
+   * @generated from field: strata.shim.v1.Stdio stdio = 4;
+   */
+  stdio?: Stdio | undefined;
+};
+
+/**
+ * Describes the message strata.shim.v1.AddExecRequest.
+ * Use `create(AddExecRequestSchema)` to create a new message.
+ */
+export const AddExecRequestSchema: GenMessage<AddExecRequest> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 19);
+
+/**
+ * @generated from message strata.shim.v1.ExecStateResponse
+ */
+export type ExecStateResponse = Message<"strata.shim.v1.ExecStateResponse"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string exec_id = 2;
+   */
+  execId: string;
+
+  /**
+   * 'added', 'running' or 'stopped'.
+   *
+   * @generated from field: string status = 3;
+   */
+  status: string;
+
+  /**
+   * @generated from field: uint32 pid = 4;
+   */
+  pid: number;
+
+  /**
+   * @generated from field: bool terminal = 5;
+   */
+  terminal: boolean;
+
+  /**
+   * Set when stopped.
+   *
+   * @generated from field: strata.shim.v1.ExitInfo exit = 6;
+   */
+  exit?: ExitInfo | undefined;
+};
+
+/**
+ * Describes the message strata.shim.v1.ExecStateResponse.
+ * Use `create(ExecStateResponseSchema)` to create a new message.
+ */
+export const ExecStateResponseSchema: GenMessage<ExecStateResponse> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 20);
+
+/**
+ * @generated from message strata.shim.v1.ListExecsResponse
+ */
+export type ListExecsResponse = Message<"strata.shim.v1.ListExecsResponse"> & {
+  /**
+   * @generated from field: repeated strata.shim.v1.ExecStateResponse execs = 1;
+   */
+  execs: ExecStateResponse[];
+};
+
+/**
+ * Describes the message strata.shim.v1.ListExecsResponse.
+ * Use `create(ListExecsResponseSchema)` to create a new message.
+ */
+export const ListExecsResponseSchema: GenMessage<ListExecsResponse> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 21);
+
+/**
+ * @generated from message strata.shim.v1.KillExecRequest
+ */
+export type KillExecRequest = Message<"strata.shim.v1.KillExecRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string exec_id = 2;
+   */
+  execId: string;
+
+  /**
+   * @generated from field: uint32 signal = 3;
+   */
+  signal: number;
+};
+
+/**
+ * Describes the message strata.shim.v1.KillExecRequest.
+ * Use `create(KillExecRequestSchema)` to create a new message.
+ */
+export const KillExecRequestSchema: GenMessage<KillExecRequest> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 22);
+
+/**
+ * @generated from message strata.shim.v1.ResizeRequest
+ */
+export type ResizeRequest = Message<"strata.shim.v1.ResizeRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string exec_id = 2;
+   */
+  execId: string;
+
+  /**
+   * @generated from field: uint32 rows = 3;
+   */
+  rows: number;
+
+  /**
+   * @generated from field: uint32 columns = 4;
+   */
+  columns: number;
+};
+
+/**
+ * Describes the message strata.shim.v1.ResizeRequest.
+ * Use `create(ResizeRequestSchema)` to create a new message.
+ */
+export const ResizeRequestSchema: GenMessage<ResizeRequest> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 23);
+
+/**
+ * The first message says to what; those after it have input.
+ *
+ * @generated from message strata.shim.v1.AttachInput
+ */
+export type AttachInput = Message<"strata.shim.v1.AttachInput"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string exec_id = 2;
+   */
+  execId: string;
+
+  /**
+   * @generated from field: bool stdin = 3;
+   */
+  stdin: boolean;
+
+  /**
+   * @generated from field: bool no_stdout = 4;
+   */
+  noStdout: boolean;
+
+  /**
+   * @generated from field: bool no_stderr = 5;
+   */
+  noStderr: boolean;
+
+  /**
+   * @generated from field: string detach_keys = 6;
+   */
+  detachKeys: string;
+
+  /**
+   * @generated from field: bytes input = 7;
+   */
+  input: Uint8Array;
+
+  /**
+   * No more input will come.
+   *
+   * @generated from field: bool end = 8;
+   */
+  end: boolean;
+
+  /**
+   * Detaches; what was sent before counts.
+   *
+   * @generated from field: bool leave = 9;
+   */
+  leave: boolean;
+};
+
+/**
+ * Describes the message strata.shim.v1.AttachInput.
+ * Use `create(AttachInputSchema)` to create a new message.
+ */
+export const AttachInputSchema: GenMessage<AttachInput> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 24);
+
+/**
+ * @generated from message strata.shim.v1.AttachOutput
+ */
+export type AttachOutput = Message<"strata.shim.v1.AttachOutput"> & {
+  /**
+   * @generated from field: bytes stdout = 1;
+   */
+  stdout: Uint8Array;
+
+  /**
+   * @generated from field: bytes stderr = 2;
+   */
+  stderr: Uint8Array;
+
+  /**
+   * So many more bytes of input may be sent; the first message has the room there is at first.
+   *
+   * @generated from field: uint32 room = 3;
+   */
+  room: number;
+
+  /**
+   * 'exit', 'detached', 'slow' or 'gone': the last message.
+   *
+   * @generated from field: string ended = 4;
+   */
+  ended: string;
+
+  /**
+   * @generated from field: strata.shim.v1.ExitInfo exit = 5;
+   */
+  exit?: ExitInfo | undefined;
+};
+
+/**
+ * Describes the message strata.shim.v1.AttachOutput.
+ * Use `create(AttachOutputSchema)` to create a new message.
+ */
+export const AttachOutputSchema: GenMessage<AttachOutput> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 25);
 
 /**
  * @generated from message strata.shim.v1.SubscribeRequest
@@ -341,14 +785,15 @@ export type SubscribeRequest = Message<"strata.shim.v1.SubscribeRequest"> & {
  * Use `create(SubscribeRequestSchema)` to create a new message.
  */
 export const SubscribeRequestSchema: GenMessage<SubscribeRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 12);
+  messageDesc(file_strata_shim_v1_shim, 26);
 
 /**
  * @generated from message strata.shim.v1.Event
  */
 export type Event = Message<"strata.shim.v1.Event"> & {
   /**
-   * 'create', 'start', 'exit', 'oom' or 'delete'.
+   * 'create', 'start', 'exit', 'oom', 'delete', 'exec-added', 'exec-started', 'exec-deleted',
+   * 'paused', 'resumed', 'updated' or 'checkpointed'.
    *
    * @generated from field: string kind = 1;
    */
@@ -368,6 +813,11 @@ export type Event = Message<"strata.shim.v1.Event"> & {
    * @generated from field: strata.shim.v1.ExitInfo exit = 4;
    */
   exit?: ExitInfo | undefined;
+
+  /**
+   * @generated from field: string exec_id = 5;
+   */
+  execId: string;
 };
 
 /**
@@ -375,7 +825,7 @@ export type Event = Message<"strata.shim.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 13);
+  messageDesc(file_strata_shim_v1_shim, 27);
 
 /**
  * @generated from service strata.shim.v1.Shim
@@ -426,6 +876,46 @@ export const Shim: GenService<{
     output: typeof ExitInfoSchema;
   },
   /**
+   * @generated from rpc strata.shim.v1.Shim.Pause
+   */
+  pause: {
+    methodKind: "unary";
+    input: typeof ContainerRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc strata.shim.v1.Shim.Resume
+   */
+  resume: {
+    methodKind: "unary";
+    input: typeof ContainerRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc strata.shim.v1.Shim.Update
+   */
+  update: {
+    methodKind: "unary";
+    input: typeof UpdateRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc strata.shim.v1.Shim.Stats
+   */
+  stats: {
+    methodKind: "unary";
+    input: typeof ContainerRequestSchema;
+    output: typeof StatsResponseSchema;
+  },
+  /**
+   * @generated from rpc strata.shim.v1.Shim.Processes
+   */
+  processes: {
+    methodKind: "unary";
+    input: typeof ContainerRequestSchema;
+    output: typeof ProcessesResponseSchema;
+  },
+  /**
    * Goes on with the log in a new file of the same path: the old one was renamed.
    *
    * @generated from rpc strata.shim.v1.Shim.ReopenLog
@@ -445,6 +935,93 @@ export const Shim: GenService<{
     methodKind: "server_streaming";
     input: typeof ExecRequestSchema;
     output: typeof ExecResponseSchema;
+  },
+  /**
+   * A process that waits for StartExec.
+   *
+   * @generated from rpc strata.shim.v1.Shim.AddExec
+   */
+  addExec: {
+    methodKind: "unary";
+    input: typeof AddExecRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc strata.shim.v1.Shim.StartExec
+   */
+  startExec: {
+    methodKind: "unary";
+    input: typeof ProcessRequestSchema;
+    output: typeof CreateResponseSchema;
+  },
+  /**
+   * @generated from rpc strata.shim.v1.Shim.ExecState
+   */
+  execState: {
+    methodKind: "unary";
+    input: typeof ProcessRequestSchema;
+    output: typeof ExecStateResponseSchema;
+  },
+  /**
+   * @generated from rpc strata.shim.v1.Shim.ListExecs
+   */
+  listExecs: {
+    methodKind: "unary";
+    input: typeof ContainerRequestSchema;
+    output: typeof ListExecsResponseSchema;
+  },
+  /**
+   * @generated from rpc strata.shim.v1.Shim.KillExec
+   */
+  killExec: {
+    methodKind: "unary";
+    input: typeof KillExecRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc strata.shim.v1.Shim.WaitExec
+   */
+  waitExec: {
+    methodKind: "unary";
+    input: typeof ProcessRequestSchema;
+    output: typeof ExitInfoSchema;
+  },
+  /**
+   * @generated from rpc strata.shim.v1.Shim.DeleteExec
+   */
+  deleteExec: {
+    methodKind: "unary";
+    input: typeof DeleteRequestSchema;
+    output: typeof ExitInfoSchema;
+  },
+  /**
+   * Where exec_id is empty, these mean the container's init.
+   *
+   * @generated from rpc strata.shim.v1.Shim.Resize
+   */
+  resize: {
+    methodKind: "unary";
+    input: typeof ResizeRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc strata.shim.v1.Shim.CloseStdin
+   */
+  closeStdin: {
+    methodKind: "unary";
+    input: typeof ProcessRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * Output as it comes, and input. Should have a connection of its own: who does not read makes
+   * the server wait with everything that is on it.
+   *
+   * @generated from rpc strata.shim.v1.Shim.Attach
+   */
+  attach: {
+    methodKind: "bidi_streaming";
+    input: typeof AttachInputSchema;
+    output: typeof AttachOutputSchema;
   },
   /**
    * @generated from rpc strata.shim.v1.Shim.Subscribe

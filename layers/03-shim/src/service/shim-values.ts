@@ -1,0 +1,125 @@
+/** The API's values as messages, and back: what client and server have in common. */
+import { StrataError } from '@strata/namespaces';
+import type { SpecProcess } from '@strata/oci-runtime';
+import type { ExitInfo } from '../keeper/exit-record.ts';
+import type { Message } from '../ttrpc/message.ts';
+import type {
+  ContainerState,
+  ContainerStatus,
+  ExecState,
+  ExecStatus,
+  ProcessStdio,
+  ShimEvent,
+  ShimEventKind,
+} from './shim-api.ts';
+import type * as messages from './shim-messages.ts';
+
+type Value<M> = M extends Message<infer V> ? V : never;
+export type ExitMessage = Value<typeof messages.ExitInfo>;
+export type EventMessage = Value<typeof messages.Event>;
+type StateMessage = Value<typeof messages.ContainerState>;
+type ExecStateMessage = Value<typeof messages.ExecStateResponse>;
+type StdioMessage = Value<typeof messages.Stdio>;
+
+export function exitMessage(exit: ExitInfo | undefined): ExitMessage {
+  if (!exit) return { exited: false, exitStatus: 0, exitedAtNs: 0n, oomKilled: false };
+  const { exitStatus, exitedAtNs, oomKilled } = exit;
+  return { exited: true, exitStatus, exitedAtNs, oomKilled };
+}
+
+export function exitOf(message: ExitMessage | undefined): ExitInfo | undefined {
+  if (!message?.exited) return undefined;
+  const { exitStatus, exitedAtNs, oomKilled } = message;
+  return { exitStatus, exitedAtNs, oomKilled };
+}
+
+export function stateMessage(state: ContainerState): StateMessage {
+  const { logPath, exit, ...rest } = state;
+  return { ...rest, logPath: logPath ?? '', exit: exit && exitMessage(exit) };
+}
+
+export function stateOf(message: StateMessage): ContainerState {
+  const { id, bundle, status, pid, terminal, logPath } = message;
+  const exit = exitOf(message.exit);
+  return {
+    ...{ id, bundle, pid, terminal },
+    status: status as ContainerStatus,
+    ...(logPath !== '' && { logPath }),
+    ...(exit && { exit }),
+  };
+}
+
+export function execStateMessage({ exit, ...rest }: ExecState): ExecStateMessage {
+  return { ...rest, exit: exit && exitMessage(exit) };
+}
+
+export function execStateOf(message: ExecStateMessage): ExecState {
+  const { id, execId, status, pid, terminal } = message;
+  const exit = exitOf(message.exit);
+  return { id, execId, status: status as ExecStatus, pid, terminal, ...(exit && { exit }) };
+}
+
+export function stdioMessage(stdio: ProcessStdio): StdioMessage {
+  const { terminal = false, log, stdio: paths, stdin, attachable = false } = stdio;
+  return {
+    ...{ terminal, attachable },
+    logPath: log?.path ?? '',
+    logFormat: log?.format ?? '',
+    hasPaths: paths !== undefined,
+    stdinPath: paths?.stdin ?? '',
+    stdoutPath: paths?.stdout ?? '',
+    stderrPath: paths?.stderr ?? '',
+    stdin: stdin ?? '',
+  };
+}
+
+/** @throws {StrataError} INVALID_ARGUMENT */
+export function stdioOf(message: StdioMessage | undefined): ProcessStdio {
+  if (!message) return {};
+  const { terminal, attachable, logPath, logFormat, hasPaths, stdin } = message;
+  const { stdinPath, stdoutPath, stderrPath } = message;
+  return {
+    ...{ terminal, attachable },
+    ...(logPath !== '' && {
+      log: { path: logPath, format: oneOf(logFormat, ['cri', 'none'], 'log_format') },
+    }),
+    ...(hasPaths && { stdio: { stdin: stdinPath, stdout: stdoutPath, stderr: stderrPath } }),
+    ...(stdin !== '' && { stdin: oneOf(stdin, ['open', 'once'], 'stdin') }),
+  };
+}
+
+function oneOf<T extends string>(value: string, allowed: readonly T[], field: string): T {
+  const found = allowed.find((one) => one === value);
+  if (found !== undefined) return found;
+  throw new StrataError('INVALID_ARGUMENT', `unknown ${field} ${JSON.stringify(value)}`, {
+    field,
+    hint: `one of ${allowed.join(', ')}`,
+  });
+}
+
+export function eventMessage(event: ShimEvent): EventMessage {
+  const { kind, id, pid, execId = '', exit } = event;
+  return { kind, id, pid, execId, exit: exit && exitMessage(exit) };
+}
+
+export function eventOf(message: EventMessage): ShimEvent {
+  const { kind, id, pid, execId } = message;
+  const exit = exitOf(message.exit);
+  return {
+    ...{ kind: kind as ShimEventKind, id, pid },
+    ...(execId !== '' && { execId }),
+    ...(exit && { exit }),
+  };
+}
+
+/** @throws {StrataError} INVALID_ARGUMENT */
+export function parseJsonField(text: string, field: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new StrataError('INVALID_ARGUMENT', `${field} is not JSON`, { field, cause });
+  }
+}
+
+export const processOf = (text: string): SpecProcess =>
+  parseJsonField(text, 'process_json') as SpecProcess;
