@@ -29,6 +29,7 @@ export {
   parseReference,
   type Reference,
 } from './references/reference.ts';
+export { RegistryServer, type RegistryServerOptions } from './registry-server/registry-server.ts';
 export type { PreparedRootfs } from './snapshots/container-rootfs.ts';
 export { MIGRATIONS, type Migration } from './state/migrations.ts';
 export { openState, StateDatabase } from './state/state-database.ts';

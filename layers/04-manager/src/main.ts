@@ -5,13 +5,14 @@ import { exec, inspect, logs, ps, rm, run, stop, wait } from './cli/container-ve
 import { GLOBALS } from './cli/global-options.ts';
 import { image, images, pull, rmi } from './cli/image-verbs.ts';
 import { pod } from './cli/pod-verbs.ts';
+import { registry } from './cli/registry-verbs.ts';
 
 const program = {
   name: 'strata',
   summary: 'images, containers and pods of one machine',
   version: manifest.version,
   globals: GLOBALS,
-  verbs: { run, ps, logs, exec, stop, wait, rm, inspect, pull, images, rmi, image, pod },
+  verbs: { run, ps, logs, exec, stop, wait, rm, inspect, pull, images, rmi, image, pod, registry },
 };
 
 runCommandLine(program, process.argv.slice(2)).then(exitAtOnce);

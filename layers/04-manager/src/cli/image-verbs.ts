@@ -1,7 +1,8 @@
 /** `strata pull`, `images`, `rmi` and the `image` group. */
-import { type Call, type Flag, runCommandLine, StrataError, type Verb } from '@strata/namespaces';
+import { type Flag, StrataError, type Verb } from '@strata/namespaces';
 import type { PullProgress } from '../registry/pull-image.ts';
 import { withManager } from './global-options.ts';
+import { group } from './group.ts';
 import { humanSize, shortId, table } from './table.ts';
 
 const QUIET: Flag = { type: 'boolean', short: 'q', help: 'ids only' };
@@ -125,30 +126,11 @@ const exportImage: Verb = {
   },
 };
 
-const GROUP: Readonly<Record<string, Verb>> = {
+export const image: Verb = group('image', 'images', {
   'from-host': fromHost,
   import: importImage,
   export: exportImage,
   ls: images,
   pull,
   rm: rmi,
-};
-
-export const image: Verb = {
-  summary: `images: ${Object.keys(GROUP).join(', ')}`,
-  usage: 'COMMAND [ARGUMENT...]',
-  arguments: [0, Number.POSITIVE_INFINITY],
-  passesArguments: true,
-  flags: {},
-  run(call: Call) {
-    const program = {
-      name: 'strata image',
-      summary: 'images',
-      version: '',
-      globals: {},
-      verbs: GROUP,
-      outer: call,
-    };
-    return runCommandLine(program, call.arguments);
-  },
-};
+});

@@ -1,6 +1,7 @@
 /** `strata pod run|ls|stop|rm`. */
-import { type Call, runCommandLine, type Verb } from '@strata/namespaces';
+import type { Call, Verb } from '@strata/namespaces';
 import { withManager } from './global-options.ts';
+import { group } from './group.ts';
 import { ago, shortId, table } from './table.ts';
 
 const INFINITE = Number.POSITIVE_INFINITY;
@@ -58,21 +59,9 @@ const onEach = (summary: string, verb: 'stop' | 'remove'): Verb => ({
   },
 });
 
-const GROUP: Readonly<Record<string, Verb>> = {
+export const pod: Verb = group('pod', 'pods', {
   run,
   ls,
   stop: onEach('end pods and their containers', 'stop'),
   rm: onEach('remove pods and their containers', 'remove'),
-};
-
-export const pod: Verb = {
-  summary: `pods: ${Object.keys(GROUP).join(', ')}`,
-  usage: 'COMMAND [ARGUMENT...]',
-  arguments: [0, INFINITE],
-  passesArguments: true,
-  flags: {},
-  run(call) {
-    const program = { name: 'strata pod', summary: 'pods', version: '', globals: {}, verbs: GROUP };
-    return runCommandLine({ ...program, outer: call }, call.arguments);
-  },
-};
+});

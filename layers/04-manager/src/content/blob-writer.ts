@@ -4,13 +4,13 @@
  *   ingest/<random>   locked (flock) as long as its writer lives
  *        │ write ... write, hashing on the way
  *        ▼ commit: size and digest right? fsync, rename, fsync of the directory
- *   blobs/sha256/<hex>
+ *   blobs/<algorithm>/<hex>
  *
  * A blob is thus there completely or not at all, whatever dies when. A writer that dies leaves an
  * unlocked file in `ingest/`, which `removeStaleIngests` takes away: the lock, not an age, says
  * that nobody is writing it any more.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, type Hash, randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -18,13 +18,20 @@ import {
   fsyncSync,
   openSync,
   readdirSync,
+  readSync,
   renameSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { LOCK_EX, LOCK_NB, localSyscalls, StrataError } from '@strata/namespaces';
-import { type Digest, digestFromHex, digestHex } from './digest.ts';
+import {
+  algorithmOf,
+  type Digest,
+  type DigestAlgorithm,
+  digestFromHex,
+  layoutPath,
+} from './digest.ts';
 
 /** What a blob is supposed to be. */
 export interface Expected {
@@ -42,20 +49,29 @@ export interface BlobId {
 const WRITE_NEW = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 export class BlobWriter implements Disposable {
-  readonly #blobDirectory: string;
+  readonly #content: string;
   readonly #expected: Expected;
-  readonly #hash = createHash('sha256');
+  readonly #algorithm: DigestAlgorithm;
+  readonly #hash: Hash;
   readonly #path: string;
   readonly #fd: number;
   #size = 0;
   #open = true;
 
-  constructor(options: { blobs: string; ingest: string; expected: Expected }) {
-    this.#blobDirectory = options.blobs;
+  constructor(options: { content: string; ingest: string; expected: Expected }) {
+    const { digest } = options.expected;
+    this.#content = options.content;
     this.#expected = options.expected;
+    this.#algorithm = digest ? algorithmOf(digest) : 'sha256';
+    this.#hash = createHash(this.#algorithm);
     const { path, fd } = openLocked(options.ingest);
     this.#path = path;
     this.#fd = fd;
+  }
+
+  /** Bytes written so far. */
+  get size(): number {
+    return this.#size;
   }
 
   /**
@@ -73,22 +89,24 @@ export class BlobWriter implements Disposable {
 
   /**
    * Makes the blob part of the store.
-   * @throws {StrataError} SIZE_MISMATCH, DIGEST_MISMATCH; nothing is left then
+   * @param late what it is to be, where that was not known when it was begun
+   * @throws {StrataError} SIZE_MISMATCH, DIGEST_MISMATCH; nothing is left once it is disposed
    */
-  commit(): BlobId {
-    const { digest: wanted, size } = this.#expected;
+  commit(late?: Digest): BlobId {
+    const { digest: wanted = late, size } = this.#expected;
     if (size !== undefined && this.#size !== size) throw this.#wrongSize();
-    const digest = digestFromHex(this.#hash.digest('hex'));
+    const digest = this.#digest(wanted ? algorithmOf(wanted) : this.#algorithm);
     if (wanted !== undefined && digest !== wanted) {
       throw new StrataError('DIGEST_MISMATCH', `content of ${wanted} has the digest ${digest}`, {
         hint: 'what was received is not what was asked for: damaged on the way, or forged',
       });
     }
     fsyncSync(this.#fd);
-    renameSync(this.#path, join(this.#blobDirectory, digestHex(digest)));
+    const path = join(this.#content, layoutPath(digest));
+    renameSync(this.#path, path);
     this.#open = false;
     closeSync(this.#fd);
-    syncDirectory(this.#blobDirectory);
+    syncDirectory(dirname(path));
     return { digest, size: this.#size };
   }
 
@@ -98,6 +116,24 @@ export class BlobWriter implements Disposable {
     this.#open = false;
     unlinkSync(this.#path);
     closeSync(this.#fd);
+  }
+
+  #digest(algorithm: DigestAlgorithm): Digest {
+    if (algorithm === this.#algorithm) return digestFromHex(this.#hash.digest('hex'), algorithm);
+    return digestFromHex(this.#hashAgain(algorithm), algorithm);
+  }
+
+  /** Of what is in the file: the algorithm was not known when it was written. */
+  #hashAgain(algorithm: DigestAlgorithm): string {
+    const hash = createHash(algorithm);
+    const chunk = Buffer.allocUnsafe(1 << 18);
+    for (let at = 0; at < this.#size; ) {
+      const count = readSync(this.#fd, chunk, 0, chunk.length, at);
+      if (count === 0) throw this.#wrongSize();
+      hash.update(chunk.subarray(0, count));
+      at += count;
+    }
+    return hash.digest('hex');
   }
 
   #wrongSize(): StrataError {

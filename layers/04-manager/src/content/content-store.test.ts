@@ -43,6 +43,23 @@ test.each([
   expect(ingests()).toEqual([]);
 });
 
+test('a blob has the digest it was asked for by, whenever that is known', () => {
+  const wanted = digestOf('one two', 'sha512');
+  expect(wanted).toMatch(/^sha512:[0-9a-f]{128}$/);
+  using early = store.writer({ digest: wanted });
+  early.write(Buffer.from('one two'));
+  expect(early.commit().digest).toBe(wanted);
+  store.remove(wanted);
+  using late = store.writer();
+  late.write(Buffer.from('one '));
+  late.write(Buffer.from('two'));
+  expect(late.commit(wanted)).toEqual({ digest: wanted, size: 7 });
+  expect(store.read(wanted, 7).toString()).toBe('one two');
+  expect(store.list()).toEqual([wanted]);
+  using wrong = store.writer();
+  expect(() => wrong.commit(wanted)).toThrow(expect.objectContaining({ code: 'DIGEST_MISMATCH' }));
+});
+
 test('a stream that fails leaves nothing', async () => {
   async function* failing(): AsyncGenerator<Uint8Array> {
     yield Buffer.from('one');
@@ -88,7 +105,8 @@ test.each([
   'sha256:',
   'sha256:../../etc',
   `sha256:${'A'.repeat(64)}`,
-  `sha512:${'a'.repeat(128)}`,
+  `sha512:${'a'.repeat(64)}`,
+  `sha384:${'a'.repeat(96)}`,
   7,
 ])('refuses %j as a digest', (text) => {
   expect(() => parseDigest(text, 'layers[0].digest')).toThrow(/layers\[0\]\.digest: not a digest/);

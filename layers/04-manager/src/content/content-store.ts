@@ -1,8 +1,8 @@
 /**
  * The content store: blobs by digest, immutable, verified when they come in.
  *
- *   <root>/content/blobs/sha256/<hex>    one file per blob: manifests, configurations, layers
- *   <root>/content/ingest/<random>       blobs that are being written
+ *   <root>/content/blobs/<algorithm>/<hex>   one file per blob: manifests, configurations, layers
+ *   <root>/content/ingest/<random>           blobs that are being written
  *
  * The directory below `content/` is that of an OCI image layout, so a blob can be hard-linked into
  * an exported layout as it is. Any number of processes may use a store at once: writing the same
@@ -22,24 +22,34 @@ import {
 import { join } from 'node:path';
 import { StrataError } from '@strata/namespaces';
 import { type BlobId, BlobWriter, type Expected, removeStaleIngests } from './blob-writer.ts';
-import { type Digest, digestFromHex, digestHex, digestOf, isDigest } from './digest.ts';
+import {
+  algorithmOf,
+  DIGEST_ALGORITHMS,
+  type Digest,
+  digestFromHex,
+  digestOf,
+  isDigest,
+  layoutPath,
+} from './digest.ts';
 
 export class ContentStore {
-  readonly #blobs: string;
+  readonly #content: string;
   readonly #ingest: string;
 
   /** Opens (and where needed makes) the store below `root`, and removes what dead writers left. */
   constructor(root: string) {
-    this.#blobs = join(root, 'content', 'blobs', 'sha256');
+    this.#content = join(root, 'content');
     this.#ingest = join(root, 'content', 'ingest');
-    mkdirSync(this.#blobs, { recursive: true, mode: 0o700 });
+    for (const algorithm of DIGEST_ALGORITHMS) {
+      mkdirSync(join(this.#content, 'blobs', algorithm), { recursive: true, mode: 0o700 });
+    }
     mkdirSync(this.#ingest, { recursive: true, mode: 0o700 });
     removeStaleIngests(this.#ingest);
   }
 
   /** The file that holds a blob, whether it is there or not. */
   path(digest: Digest): string {
-    return join(this.#blobs, digestHex(digest));
+    return join(this.#content, layoutPath(digest));
   }
 
   has(digest: Digest): boolean {
@@ -81,7 +91,7 @@ export class ContentStore {
         throw new StrataError('BLOB_TOO_LARGE', message, { path: this.path(digest) });
       }
       const bytes = readFileSync(fd);
-      const found = digestOf(bytes);
+      const found = digestOf(bytes, algorithmOf(digest));
       if (found === digest) return bytes;
       throw new StrataError('DIGEST_MISMATCH', `stored blob ${digest} now has ${found}`, {
         path: this.path(digest),
@@ -94,7 +104,7 @@ export class ContentStore {
 
   /** Begins a blob; what is not committed is gone when the writer is disposed. */
   writer(expected: Expected = {}): BlobWriter {
-    return new BlobWriter({ blobs: this.#blobs, ingest: this.#ingest, expected });
+    return new BlobWriter({ content: this.#content, ingest: this.#ingest, expected });
   }
 
   /** Stores bytes that are all there. */
@@ -123,8 +133,10 @@ export class ContentStore {
 
   /** Every blob that is there. */
   list(): Digest[] {
-    return readdirSync(this.#blobs)
-      .map(digestFromHex)
-      .filter((digest) => isDigest(digest));
+    return DIGEST_ALGORITHMS.flatMap((algorithm) =>
+      readdirSync(join(this.#content, 'blobs', algorithm))
+        .map((hex) => digestFromHex(hex, algorithm))
+        .filter((digest) => isDigest(digest)),
+    );
   }
 }

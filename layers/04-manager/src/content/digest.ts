@@ -1,16 +1,25 @@
 /**
- * Digests: the names of blobs. `sha256:` and the hash of the content in lower-case hexadecimal.
+ * Digests: the names of blobs. The algorithm and the hash of the content in lower-case hexadecimal.
  *
- * The image specification also registers sha512; no registry in use answers with it, and every
- * further algorithm is one more way to name the same blob, so Strata refuses it with a clear word.
+ *   sha256:<64 digits>     what everybody writes
+ *   sha512:<128 digits>    also registered by the image specification, and read wherever it comes
+ *
  * @see https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests
  */
 import { createHash } from 'node:crypto';
 import { StrataError } from '@strata/namespaces';
 
-export type Digest = `sha256:${string}`;
+/** Algorithm → hexadecimal digits. */
+const DIGITS = { sha256: 64, sha512: 128 } as const;
 
-const FORM = /^sha256:[0-9a-f]{64}$/;
+export type DigestAlgorithm = keyof typeof DIGITS;
+export type Digest = `${DigestAlgorithm}:${string}`;
+
+export const DIGEST_ALGORITHMS = Object.keys(DIGITS) as readonly DigestAlgorithm[];
+
+const FORM = new RegExp(
+  `^(?:${DIGEST_ALGORITHMS.map((name) => `${name}:[0-9a-f]{${DIGITS[name]}}`).join('|')})$`,
+);
 
 export const isDigest = (text: unknown): text is Digest =>
   typeof text === 'string' && FORM.test(text);
@@ -25,14 +34,31 @@ export function parseDigest(text: unknown, field?: string): Digest {
   const shown = typeof text === 'string' ? JSON.stringify(text.slice(0, 100)) : typeof text;
   throw new StrataError('INVALID_DIGEST', `${field ? `${field}: ` : ''}not a digest: ${shown}`, {
     field,
-    hint: 'a digest is sha256: and 64 hexadecimal digits in lower case',
+    hint: 'a digest is sha256: and 64 hexadecimal digits in lower case, or sha512: and 128',
   });
 }
 
+export const algorithmOf = (digest: Digest): DigestAlgorithm =>
+  digest.slice(0, digest.indexOf(':')) as DigestAlgorithm;
+
 /** The hexadecimal part: the blob's file name. */
-export const digestHex = (digest: Digest): string => digest.slice('sha256:'.length);
+export const digestHex = (digest: Digest): string => digest.slice(digest.indexOf(':') + 1);
 
-export const digestFromHex = (hex: string): Digest => `sha256:${hex}`;
+export const digestFromHex = (hex: string, algorithm: DigestAlgorithm = 'sha256'): Digest =>
+  `${algorithm}:${hex}`;
 
-export const digestOf = (bytes: Uint8Array | string): Digest =>
-  digestFromHex(createHash('sha256').update(bytes).digest('hex'));
+/** For file names that are the hexadecimal part alone: its length tells the algorithm. */
+export const digestOfName = (hex: string): Digest =>
+  digestFromHex(
+    hex,
+    DIGEST_ALGORITHMS.find((name) => DIGITS[name] === hex.length),
+  );
+
+/** Where an OCI layout keeps the blob, seen from the layout. */
+export const layoutPath = (digest: Digest): string =>
+  `blobs/${algorithmOf(digest)}/${digestHex(digest)}`;
+
+export const digestOf = (
+  bytes: Uint8Array | string,
+  algorithm: DigestAlgorithm = 'sha256',
+): Digest => digestFromHex(createHash(algorithm).update(bytes).digest('hex'), algorithm);

@@ -6,7 +6,7 @@
  * The hash of the decompressed bytes is the layer's diff id. It is known only at the end, so the
  * caller unpacks into a directory that nobody sees yet and throws it away when this throws.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { closeSync, createReadStream, writeSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
@@ -20,7 +20,12 @@ import {
   SyscallError,
   span,
 } from '@strata/namespaces';
-import { type Digest, digestFromHex } from '../content/digest.ts';
+import {
+  algorithmOf,
+  type Digest,
+  type DigestAlgorithm,
+  digestFromHex,
+} from '../content/digest.ts';
 import { type LayerEntry, layerEntry } from './layer-entry.ts';
 import type { Compression } from './layer-media.ts';
 import { isNotThere, LayerRoot } from './layer-root.ts';
@@ -65,7 +70,7 @@ export function unpackLayer(options: UnpackOptions): Promise<number> {
 
 async function unpack(options: UnpackOptions): Promise<number> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const meter = new Meter(limits);
+  const meter = new Meter(limits, algorithmOf(options.diffId));
   const tar = new TarReader();
   const source = createReadStream('', { fd: options.blobFd, highWaterMark: 1 << 18 });
   const feeding = pipeline(
@@ -182,12 +187,15 @@ function decompressors(compression: Compression): NodeJS.ReadWriteStream[] {
 /** Counts and hashes what flows by. */
 class Meter {
   readonly #limits: UnpackLimits;
-  readonly #hash = createHash('sha256');
+  readonly #algorithm: DigestAlgorithm;
+  readonly #hash: Hash;
   #compressedBytes = 0;
   bytes = 0;
 
-  constructor(limits: UnpackLimits) {
+  constructor(limits: UnpackLimits, algorithm: DigestAlgorithm) {
     this.#limits = limits;
+    this.#algorithm = algorithm;
+    this.#hash = createHash(algorithm);
   }
 
   readonly compressed = async function* (
@@ -214,7 +222,7 @@ class Meter {
 
   /** To be asked once, at the end. */
   digest(): Digest {
-    return digestFromHex(this.#hash.digest('hex'));
+    return digestFromHex(this.#hash.digest('hex'), this.#algorithm);
   }
 
   #check(): void {

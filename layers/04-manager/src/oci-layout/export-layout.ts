@@ -23,7 +23,7 @@ import { pipeline } from 'node:stream/promises';
 import { StrataError } from '@strata/namespaces';
 import { type Pack, pack } from 'tar-stream';
 import type { ContentStore } from '../content/content-store.ts';
-import { type Digest, digestHex } from '../content/digest.ts';
+import { type Digest, layoutPath } from '../content/digest.ts';
 import type { Descriptor } from '../images/descriptor.ts';
 import { invalidDocument } from '../images/json-fields.ts';
 import { MAX_MANIFEST_BYTES, OCI_INDEX, parseManifest } from '../images/manifest.ts';
@@ -44,13 +44,14 @@ export function exportDirectory(options: ExportOptions): void {
   const { content, path } = options;
   refuseExisting(path);
   const partial = partialPath(path);
-  const blobs = join(partial, 'blobs', 'sha256');
-  mkdirSync(blobs, { recursive: true });
+  const digests = blobsOf(options);
+  mkdirSync(partial, { recursive: true });
   try {
     writeFileSync(join(partial, 'oci-layout'), MARKER);
     writeFileSync(join(partial, 'index.json'), indexOf(options));
-    for (const digest of blobsOf(options)) {
-      const target = join(blobs, digestHex(digest));
+    for (const digest of digests) {
+      const target = join(partial, layoutPath(digest));
+      mkdirSync(dirname(target), { recursive: true });
       copyFileSync(content.path(digest), target, constants.COPYFILE_FICLONE);
     }
     renameSync(partial, path);
@@ -86,7 +87,7 @@ async function fill(archive: Pack, options: ExportOptions): Promise<void> {
   for (const digest of blobsOf(options)) {
     const fd = content.open(digest);
     const size = content.size(digest)!;
-    const sink = archive.entry({ ...common, name: `blobs/sha256/${digestHex(digest)}`, size });
+    const sink = archive.entry({ ...common, name: layoutPath(digest), size });
     await pipeline(createReadStream('', { fd, highWaterMark: 1 << 18 }), sink);
   }
   archive.finalize();

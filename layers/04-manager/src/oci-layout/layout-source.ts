@@ -3,7 +3,7 @@
  *
  *   oci-layout              {"imageLayoutVersion": "1.0.0"}
  *   index.json              the images in it
- *   blobs/sha256/<hex>      manifests, configurations, layers
+ *   blobs/<algorithm>/<hex> manifests, configurations, layers
  *
  * Both are read in place: an archive's entries are listed once, with their offsets, and a blob is
  * read where it lies. So nothing is stored that the chosen image does not need.
@@ -23,7 +23,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { StrataError } from '@strata/namespaces';
-import { type Digest, digestHex } from '../content/digest.ts';
+import { type Digest, layoutPath } from '../content/digest.ts';
 import { jsonObject, parseJson } from '../images/json-fields.ts';
 import { MAX_MANIFEST_BYTES } from '../images/manifest.ts';
 import { TarReader } from '../layers/tar-entries.ts';
@@ -78,7 +78,7 @@ class DirectoryLayout implements LayoutSource {
   }
 
   async *blob(digest: Digest): AsyncGenerator<Uint8Array> {
-    const { fd } = this.#open(`blobs/sha256/${digestHex(digest)}`);
+    const { fd } = this.#open(layoutPath(digest));
     yield* createReadStream('', { fd, highWaterMark: CHUNK_BYTES });
   }
 
@@ -128,7 +128,7 @@ class ArchiveLayout implements LayoutSource {
   }
 
   async *blob(digest: Digest): AsyncGenerator<Uint8Array> {
-    const { offset, size } = this.#range(`blobs/sha256/${digestHex(digest)}`);
+    const { offset, size } = this.#range(layoutPath(digest));
     yield* fileChunks(this.#fd, offset, offset + size);
   }
 

@@ -50,7 +50,7 @@ export function parseReference(text: string): Reference {
   if (more.length > 0) throw invalid(text, 'has more than one @');
   const digest = digestText === undefined ? undefined : parseDigest(digestText, text);
   const { name, tag } = splitTag(named!);
-  if (tag !== undefined && !TAG.test(tag)) throw invalid(text, `has an invalid tag ${quoted(tag)}`);
+  if (tag !== undefined && !isTag(tag)) throw invalid(text, `has an invalid tag ${quoted(tag)}`);
   const { domain, path } = splitDomain(name);
   if (!DOMAIN.test(domain)) throw invalid(text, `has an invalid registry ${quoted(domain)}`);
   const wrong = path.split('/').find((component) => !COMPONENT.test(component));
@@ -58,6 +58,12 @@ export function parseReference(text: string): Reference {
   if (domain.length + path.length + 1 > MAX_NAME_LENGTH) throw invalid(text, 'is too long');
   return { domain, path, tag: tag ?? (digest ? undefined : DEFAULT_TAG), digest };
 }
+
+/** What may stand after the registry: components with slashes between them. */
+export const isRepositoryPath = (text: string): boolean =>
+  text.length <= MAX_NAME_LENGTH && text.split('/').every((part) => COMPONENT.test(part));
+
+export const isTag = (text: string): boolean => TAG.test(text);
 
 /** The reference in full: what is stored and compared. */
 export function formatReference({ domain, path, tag, digest }: Reference): string {

@@ -11,7 +11,7 @@ import { closeSync, mkdirSync, openSync, readdirSync, renameSync, statSync } fro
 import { join } from 'node:path';
 import { localSyscalls } from '@strata/namespaces';
 import type { ContentStore } from '../content/content-store.ts';
-import { type Digest, digestFromHex, digestHex, isDigest } from '../content/digest.ts';
+import { type Digest, digestHex, digestOfName, isDigest } from '../content/digest.ts';
 import { layerCompression } from '../layers/layer-media.ts';
 import { type UnpackLimits, unpackLayer } from '../layers/unpack-layer.ts';
 import { chainIds } from './chain-id.ts';
@@ -81,7 +81,7 @@ export class SnapshotStore {
   /** Chain ids of all snapshots. */
   list(): Digest[] {
     return readdirSync(this.#root)
-      .map(digestFromHex)
+      .map(digestOfName)
       .filter((digest) => isDigest(digest));
   }
 
