@@ -58,6 +58,8 @@ export class LabHost implements Disposable {
       flags: MS_NODEV,
       data: 'mode=755',
     });
+    // Signals to a process group, from within, must not reach ours: the learner's shell, npm, a test.
+    inside.sys.setsid();
     this.#process = inside.exec({ path: argv[0]!, argv, env }, { killWithUs: true });
     return this.#process;
   }
