@@ -22,6 +22,7 @@ export {
   UNIFIED_KEY,
 } from './cgroups/layout.ts';
 export { readOomKills } from './cgroups/oom-kills.ts';
+export { Patience } from './cgroups/patience.ts';
 export type {
   CgroupResources,
   DeviceRule as CgroupDeviceRule,

@@ -8,11 +8,16 @@ export { systemSpec } from './config/system-spec.ts';
 export { parseSpec, validateSpec } from './config/validate.ts';
 export { parseProcess, validateProcess } from './config/validate-process.ts';
 export { type ConfigWarning, configWarnings } from './config/warnings.ts';
-export { EXIT_FILE_FD, FIRST_HELD_FD } from './plan/creator-steps.ts';
+export { exitOfKeeper } from './plan/keeping.ts';
+export { EXIT_FILE_FD, FIRST_HELD_FD } from './plan/launcher.ts';
 export type { KeeperOptions } from './plan/step.ts';
+export {
+  identify,
+  isAlive,
+  type ProcessIdentity,
+  readProcessStat,
+} from './process/identity.ts';
 export type { CreateOptions } from './runtime/create.ts';
 export type { ExecOptions, Executed } from './runtime/exec.ts';
-export { exitOfKeeper } from './runtime/keeping.ts';
 export { type OciState, Runtime, type RuntimeState } from './runtime/runtime.ts';
-export type { ProcessIdentity } from './runtime/state-store.ts';
-export { identify, isAlive, readProcessStat, type Status } from './runtime/status.ts';
+export type { Status } from './runtime/status.ts';

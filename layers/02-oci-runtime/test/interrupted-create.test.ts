@@ -23,7 +23,8 @@ afterEach(() => {
 
 /** The record of a creation, as it is when nothing has been made yet. */
 function reserve(id: string): void {
-  new StateStore(root).reserve({
+  // Who is killed holds it no longer.
+  using _ = new StateStore(root).reserve({
     ociVersion: '1.3.0',
     id,
     bundle: root,

@@ -52,8 +52,8 @@ export function sendContainerProcessState(
   path: string,
   state: ContainerProcessState,
   listener: number,
+  sys = localSyscalls(),
 ): void {
-  const sys = localSyscalls();
   const socket = sys.socket(AF_UNIX, SOCK_STREAM, 0);
   try {
     sys.connectUnix(socket, path);

@@ -25,8 +25,7 @@ const MOST_DESCRIPTORS = 8;
  * Hands a PTY's master to whoever listens on `path`. The master stays open here.
  * @throws {StrataError} CONSOLE_SOCKET naming the path
  */
-export function sendConsole(path: string, master: number): void {
-  const sys = localSyscalls();
+export function sendConsole(path: string, master: number, sys = localSyscalls()): void {
   const socket = sys.socket(AF_UNIX, SOCK_STREAM, 0);
   try {
     sys.connectUnix(socket, path);

@@ -18,11 +18,10 @@ import {
   POLLIN,
   SIGKILL,
   StrataError,
-  type Stub,
-  type SyscallName,
   WEXITED,
 } from '@strata/namespaces';
 import type { Hook } from '../config/spec.ts';
+import type { Worker } from '../plan/creator.ts';
 import { finalProgram } from '../process/final-program.ts';
 
 /** The hook's standard input, output and error, as our descriptors. */
@@ -30,6 +29,12 @@ export type HookStreams = readonly [number, number, number];
 
 /** Starts a hook's program as a child of ours, the leader of a session; returns its pid. */
 export type LaunchHook = (hook: Hook, streams: HookStreams) => number;
+
+export interface HookRun {
+  /** Its standard input. */
+  state: string;
+  launch: LaunchHook;
+}
 
 /** How much of a hook's output is kept, from its end. */
 const KEPT_OUTPUT_BYTES = 4096;
@@ -41,11 +46,7 @@ const READ_BYTES = 65_536;
  * @param field names it in errors: `hooks.prestart[0]`
  * @throws {StrataError} HOOK where it cannot be started, fails, or takes too long
  */
-export function runHookProcess(
-  hook: Hook,
-  field: string,
-  run: { state: string; launch: LaunchHook },
-): void {
+export function runHookProcess(hook: Hook, field: string, run: HookRun): void {
   const sys = localSyscalls();
   const fail = (reason: string, cause?: unknown): StrataError => {
     const message = `${field}: ${hook.path}: ${reason}`;
@@ -67,11 +68,7 @@ export function runHookProcess(
 }
 
 /** Starts it; `outputEnd` is closed, so that the pipe has no other writers than the hook. */
-function launched(
-  hook: Hook,
-  outputEnd: number,
-  run: { state: string; launch: LaunchHook },
-): number {
+function launched(hook: Hook, outputEnd: number, run: HookRun): number {
   const sys = localSyscalls();
   const input = sys.memfdCreate('strata-hook-state', MFD_CLOEXEC);
   try {
@@ -142,7 +139,7 @@ function readOnce(fd: number): Buffer {
  * @param directory its working directory
  * @throws {SyscallError} where the program cannot be executed; then the stub has ended
  */
-export function becomeHook(stub: Stub, hook: Hook, directory: string): number {
+export function becomeHook(stub: Worker, hook: Hook, directory: string): number {
   const { sys, pid } = stub;
   try {
     sys.deferring = true;
@@ -155,7 +152,7 @@ export function becomeHook(stub: Stub, hook: Hook, directory: string): number {
     const program = finalProgram({ process, seccomp: undefined, credentials: [], syncEnd });
     const operations = program(hook.path);
     stub.prepare(operations);
-    stub.start({ syncFd, calls: operations.map(({ name }) => name as SyscallName) });
+    stub.start({ syncFd, calls: operations.map(({ name }) => name), executable: hook.path });
   } catch (error) {
     stub[Symbol.dispose]();
     throw error;

@@ -16,9 +16,10 @@
  *
  * @see runtime-spec config.md#posix-platform-hooks, runtime.md#lifecycle
  */
-import { Stub, span } from '@strata/namespaces';
+import { span } from '@strata/namespaces';
 import type { Hook, Hooks, Spec } from '../config/spec.ts';
-import { becomeHook, type LaunchHook, runHookProcess } from './hook-process.ts';
+import { type Creator, kernelCreator } from '../plan/creator.ts';
+import { becomeHook, type LaunchHook } from './hook-process.ts';
 
 export interface HookState {
   id: string;
@@ -34,18 +35,18 @@ export type Warn = (message: string) => void;
 
 /**
  * Runs hooks in their order; the first that fails stops.
- * @param launch who starts them, and where; default: here, in the bundle's directory
+ * @param run.launch who starts them, and where; default: here, in the bundle's directory
  * @throws {StrataError} HOOK
  */
 export function runHooks(
   hooks: readonly Hook[] | undefined,
   kind: keyof Hooks,
-  run: { state: HookState; launch?: LaunchHook },
+  run: { state: HookState; creator?: Creator; launch?: LaunchHook },
 ): void {
-  const { state, launch = launchIn(state.bundle) } = run;
+  const { state, creator = kernelCreator, launch = launchIn(state.bundle, creator) } = run;
   hooks?.forEach((hook, index) => {
     const field = `hooks.${kind}[${index}]`;
-    span(field, {}, () => runHookProcess(hook, field, { state: stateJson(state), launch }));
+    span(field, {}, () => creator.runHook(hook, field, { state: stateJson(state), launch }));
   });
 }
 
@@ -59,8 +60,9 @@ export function runHooksWarning(
   hooks?.forEach((hook, index) => {
     const field = `hooks.${kind}[${index}]`;
     try {
-      const launch = launchIn(state.bundle);
-      span(field, {}, () => runHookProcess(hook, field, { state: stateJson(state), launch }));
+      const launch = launchIn(state.bundle, kernelCreator);
+      const run = { state: stateJson(state), launch };
+      span(field, {}, () => kernelCreator.runHook(hook, field, run));
     } catch (error) {
       warn((error as Error).message);
     }
@@ -82,9 +84,9 @@ function stateJson({ id, bundle, pid, status, spec }: HookState): string {
   return JSON.stringify({ ociVersion, id, status, pid, bundle, annotations });
 }
 
-function launchIn(bundle: string): LaunchHook {
+function launchIn(bundle: string, creator: Creator): LaunchHook {
   return (hook, stdio) => {
-    const stub = Stub.spawn({ stdio, title: 'strata: hook' });
+    const stub = creator.spawn({ stdio, title: 'strata: hook' });
     stub.sys.setsid();
     return becomeHook(stub, hook, bundle);
   };

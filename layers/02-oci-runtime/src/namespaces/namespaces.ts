@@ -105,45 +105,61 @@ export function join(
 const line = ({ containerID, hostID, size }: LinuxIDMapping): string =>
   `${containerID} ${hostID} ${size}\n`;
 
-/** Writes the id maps of a process that is in a new user namespace. @see user_namespaces(7) */
-export function writeIdMaps(pid: number, spec: Spec): void {
+/**
+ * Writes the id maps of a process that is in a new user namespace.
+ * @param sys executes outside of it
+ * @see user_namespaces(7)
+ */
+export function writeIdMaps(sys: Syscalls, pid: number, spec: Spec): void {
   const uidMap = (spec.linux?.uidMappings ?? []).map(line).join('');
   const gidMap = (spec.linux?.gidMappings ?? []).map(line).join('');
-  write({ pid, name: 'uid_map' }, uidMap, 'linux.uidMappings');
-  if (process.geteuid?.() !== 0) write({ pid, name: 'setgroups' }, 'deny', 'linux.gidMappings');
-  write({ pid, name: 'gid_map' }, gidMap, 'linux.gidMappings');
+  const write = (name: string, text: string, field: string): void =>
+    writeOf(sys, { pid, name }, { text, field, hint: MAP_HINT });
+  write('uid_map', uidMap, 'linux.uidMappings');
+  if (process.geteuid?.() !== 0) write('setgroups', 'deny', 'linux.gidMappings');
+  write('gid_map', gidMap, 'linux.gidMappings');
 }
 
-function write(file: { pid: number; name: string }, text: string, field: string): void {
+const MAP_HINT =
+  'ranges must not overlap, at most 340 lines, host ids must be mapped in our namespace';
+
+/** Writes to a file of a process in a new namespace what a field says. */
+function writeOf(
+  sys: Syscalls,
+  file: { pid: number; name: string },
+  value: { text: string; field: string; hint: string },
+): void {
+  const { text, field, hint } = value;
   try {
-    writeProcessFile(file, text);
+    writeProcessFile(file, text, sys);
   } catch (cause) {
+    const message = `${field}: the kernel refused it: ${(cause as Error).message}`;
     const path = `/proc/${file.pid}/${file.name}`;
     const errno = errnoOf(cause);
-    throw new StrataError(
-      'ID_MAP',
-      `${field}: the kernel refused the map: ${(cause as Error).message}`,
-      {
-        field,
-        path,
-        errno,
-        cause,
-        hint: 'ranges must not overlap, at most 340 lines, host ids must be mapped in our namespace',
-      },
-    );
+    throw new StrataError('NAMESPACE', message, { field, path, errno, cause, hint });
   }
 }
 
-/** Enters a new time namespace with the spec's offsets. */
-export function enterTimeNamespace(sys: Syscalls, pid: number, spec: Spec): void {
+/**
+ * Enters a new time namespace with the spec's offsets.
+ * @param outside executes outside, where the process is `pid`
+ */
+export function enterTimeNamespace(
+  sys: Syscalls,
+  spec: Spec,
+  process: { pid: number; outside: Syscalls },
+): void {
   sys.unshare(CLONE_NEWTIME);
   // The offsets belong to the namespace: it has to be there now.
   sys.flush();
   for (const [clock, offset] of Object.entries(spec.linux?.timeOffsets ?? {})) {
     const text = `${clock} ${offset?.secs ?? 0} ${offset?.nanosecs ?? 0}\n`;
-    write({ pid, name: 'timens_offsets' }, text, 'linux.timeOffsets');
+    const file = { pid: process.pid, name: 'timens_offsets' };
+    writeOf(process.outside, file, { text, field: `linux.timeOffsets.${clock}`, hint: TIME_HINT });
   }
   const fd = sys.openat2('/proc/self/ns/time_for_children', { flags: O_RDONLY });
   sys.setns(fd, CLONE_NEWTIME);
   sys.close(fd);
 }
+
+const TIME_HINT = 'the clock must not be before its zero then, nor 146 years away from now';

@@ -8,8 +8,9 @@
  *   id maps, oom score                                        cgroup, session, joined namespaces
  *                                                             mounts, devices, console
  *                                                             pivot root, limits, user
- *   hand over the console                                     (waits, armed, for start)
- *   write the state             waits for the init's end
+ *   hands over the console
+ *   writes the record                                         armed, waits for start
+ *   publishes it                waits for the init's end
  *
  * @see runtime-spec runtime.md#lifecycle
  */
@@ -19,18 +20,21 @@ import { hasHostMounts } from '../rootfs/host-mounts.ts';
 import { isIdMapped } from '../rootfs/id-mapped-binds.ts';
 import * as creator from './creator-steps.ts';
 import { delegateCgroup, delegatesCgroup } from './delegate-cgroup.ts';
+import { stepsToCreated } from './finish-steps.ts';
 import * as init from './init-steps.ts';
 import * as process from './process-steps.ts';
 import { schedulingSteps } from './scheduling-steps.ts';
-import type { Step } from './step.ts';
+import type { Creation, Step } from './step.ts';
 
-/** The steps from nothing to an init that only needs its final program. */
-export function createPlan(spec: Spec): Step[] {
+/** The steps from nothing to a container that waits for `start`. */
+export function createPlan(creation: Pick<Creation, 'keeper' | 'consoleSocket' | 'spec'>): Step[] {
+  const { spec } = creation;
   return [
     ...makeNamespacesAndCgroup(spec),
     ...(spec.process?.oomScoreAdj === undefined ? [] : [creator.setOomScore]),
     ...initSteps(spec),
     ...processSteps(spec),
+    ...stepsToCreated(creation),
   ];
 }
 

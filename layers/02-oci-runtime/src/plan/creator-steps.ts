@@ -1,28 +1,20 @@
 /** Steps that the creating process does itself, or has its launcher do. */
-import { closeSync } from 'node:fs';
 import {
-  Cgroup,
   CLONE_NEWPID,
   CLONE_PARENT,
   errnoOf,
   SIGKILL,
   StrataError,
-  Stub,
-  syscallSpans,
   writeProcessFile,
 } from '@strata/namespaces';
 import type { Spec } from '../config/spec.ts';
 import { runHooks } from '../hooks/hooks.ts';
+import { runCreateContainerHooks } from '../hooks/inside-hooks.ts';
 import { cloneFlags, join, joined, writeIdMaps } from '../namespaces/namespaces.ts';
-import { moveNetDevices } from '../network/net-devices.ts';
 import { openIdMappedBinds } from '../rootfs/id-mapped-binds.ts';
 import { enterCgroup, openTaskFiles } from './enter-cgroup.ts';
-import { openExitFile } from './exit-file.ts';
+import { startLauncherOf } from './launcher.ts';
 import { assign, type Creation, type Step } from './step.ts';
-
-/** Descriptors of the launcher: 0-2 the container's stdio, 3 the mailbox. */
-export const EXIT_FILE_FD = 4;
-export const FIRST_HELD_FD = 10;
 
 /** Where a container's cgroup is when the spec does not say. */
 export function cgroupPath(creation: { id: string; spec: Creation['spec'] }): string {
@@ -33,8 +25,8 @@ export const createCgroup: Step = {
   name: 'create cgroup',
   field: 'linux.cgroupsPath',
   run(creation) {
-    const { scopeCgroup } = creation;
-    const cgroup = scopeCgroup ?? Cgroup.create(cgroupPath(creation));
+    const { creator, scopeCgroup } = creation;
+    const cgroup = scopeCgroup ?? creator.makeCgroup(cgroupPath(creation));
     creation.cgroup = cgroup;
     if (scopeCgroup) return;
     const resources = creation.spec.linux?.resources;
@@ -45,33 +37,15 @@ export const createCgroup: Step = {
 export const reserveName: Step = {
   name: 'reserve name',
   run(creation) {
-    creation.reserve();
+    creation.record!.reserve();
   },
 };
 
 export const startLauncher: Step = {
   name: 'start launcher',
   run(creation) {
-    const { id, spec, stdio, keeper } = creation;
-    const descriptors = new Map<number, number>();
-    const exitFd = keeper && openExitFile(keeper.exitFile);
-    if (exitFd !== undefined) descriptors.set(EXIT_FILE_FD, exitFd);
-    keeper?.holdFds?.forEach((fd, index) => {
-      descriptors.set(FIRST_HELD_FD + index, fd);
-    });
-    try {
-      creation.launcher = Stub.spawn({
-        stdio,
-        descriptors,
-        title: `strata: keeper ${id}`,
-        listener: syscallSpans('keeper'),
-      });
-    } finally {
-      if (exitFd !== undefined) closeSync(exitFd);
-    }
-    const { sys } = creation.launcher;
-    assign(creation.launcher, creation.step!);
-    sys.setParentDeathSignal(SIGKILL);
+    const { spec } = creation;
+    const sys = startLauncherOf(creation);
     const pid = joined(spec).find(({ type }) => type === 'pid');
     // Joining a PID namespace concerns the children that are made afterwards.
     if (pid) join(sys, pid);
@@ -82,8 +56,8 @@ export const idMapMounts: Step = {
   name: 'id-map mounts',
   field: 'mounts',
   run(creation) {
-    const { launcher, spec, bundle } = creation;
-    creation.idMappedBinds = openIdMappedBinds(launcher!.sys, spec, bundle);
+    const { launcher, spec, bundle, creator } = creation;
+    creation.idMappedBinds = openIdMappedBinds(launcher!.sys, { spec, bundle, creator });
   },
 };
 
@@ -128,8 +102,8 @@ export const createNamespaces: Step = {
 export const mapIds: Step = {
   name: 'map ids',
   field: 'linux.uidMappings',
-  run({ init, spec }) {
-    writeIdMaps(init!.pid, spec);
+  run({ creator, init, spec }) {
+    writeIdMaps(creator.sys, init!.pid, spec);
   },
 };
 
@@ -155,11 +129,11 @@ export const attachToCgroup: Step = {
 export const setOomScore: Step = {
   name: 'set oom score',
   field: 'process.oomScoreAdj',
-  run({ init, spec }) {
+  run({ creator, init, spec }) {
     const value = spec.process!.oomScoreAdj!;
     const { pid } = init!;
     try {
-      writeProcessFile({ pid, name: 'oom_score_adj' }, String(value));
+      writeProcessFile({ pid, name: 'oom_score_adj' }, String(value), creator.sys);
     } catch (cause) {
       const path = `/proc/${pid}/oom_score_adj`;
       const field = 'process.oomScoreAdj';
@@ -180,10 +154,10 @@ export const moveDevices: Step = {
   name: 'move network devices',
   field: 'linux.netDevices',
   run(creation) {
-    const { init, spec } = creation;
+    const { creator, init, spec } = creation;
     // It may still be on its way into a namespace that is there already.
     init!.sys.flush();
-    creation.bringBackNetDevices = moveNetDevices(spec.linux!.netDevices!, init!.pid);
+    creation.bringBackNetDevices = creator.moveNetDevices(spec.linux!.netDevices!, init!.pid);
   },
 };
 
@@ -193,14 +167,14 @@ function runtimeHooks(kind: 'prestart' | 'createRuntime'): Step {
     name: `run ${kind} hooks`,
     field: `hooks.${kind}`,
     run(creation) {
-      const { spec, id, bundle, init } = creation;
+      const { creator, spec, id, bundle, init } = creation;
       creation.hooksHaveRun = true;
       // They see the container's mounts.
       init!.sys.flush();
       // prestart was defined as a part of start, when a container is created already (up to 1.0.1).
       const status = kind === 'prestart' ? 'created' : 'creating';
       const state = { id, bundle, pid: init!.pid, status, spec };
-      runHooks(spec.hooks?.[kind], kind, { state });
+      runHooks(spec.hooks?.[kind], kind, { creator, state });
     },
   };
 }
@@ -211,7 +185,7 @@ const containerHooks: Step = {
   run(creation) {
     creation.hooksHaveRun = true;
     creation.init!.sys.flush();
-    creation.runContainerHooks();
+    runCreateContainerHooks(creation);
   },
 };
 

@@ -12,22 +12,19 @@
  *
  * @see runtime-spec config-linux.md#cgroup-ownership, https://systemd.io/CONTAINER_INTERFACE
  */
-import { readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import {
-  type Cgroup,
   EPERM,
   errnoOf,
   idOutside,
   MOUNT_ATTR_RDONLY,
-  parseIdMap,
   parseMountOptions,
   StrataError,
-  type Stub,
 } from '@strata/namespaces';
 import type { Mount, Spec } from '../config/spec.ts';
 import { hasNew, namespacesOf } from '../namespaces/namespaces.ts';
-import type { Step } from './step.ts';
+import type { ContainerCgroup, Worker } from './creator.ts';
+import type { Creation, Step } from './step.ts';
 
 const isWritableCgroup = ({ destination, type, source, options = [] }: Mount): boolean =>
   (type === 'cgroup' || type === 'cgroup2' || source === 'cgroup') &&
@@ -42,27 +39,29 @@ export function delegatesCgroup(spec: Spec): boolean {
 
 export const delegateCgroup: Step = {
   name: 'delegate cgroup',
-  run({ cgroup, init, spec }) {
-    const uid = hostUid(init!, spec);
+  field: 'process.user.uid',
+  run(creation) {
+    const { cgroup, init, spec } = creation;
+    const uid = hostUid(creation);
     // A user who is not mapped: what is wrong with that, the change of user says.
     if (cgroup && uid !== undefined) delegate(cgroup, init!, uid, spec.process!.user.uid);
   },
 };
 
 /** The uid of the container's process as this process knows it. */
-function hostUid(init: Stub, spec: Spec): number | undefined {
+function hostUid({ creator, init, spec }: Creation): number | undefined {
   const { uid } = spec.process!.user;
   if (!namespacesOf(spec).has('user')) return uid;
   // It may still be on its way into the namespace.
-  init.sys.flush();
-  return idOutside(parseIdMap(readFileSync(`/proc/${init.pid}/uid_map`, 'utf8')), uid);
+  init!.sys.flush();
+  return idOutside(creator.uidMapOf(init!.pid), uid);
 }
 
 /**
  * An ordinary user may not give files away; but the container's root may, among the ids of its user
  * namespace, which has the user's own too.
  */
-function delegate(cgroup: Cgroup, init: Stub, hostUid: number, uid: number): void {
+function delegate(cgroup: ContainerCgroup, init: Worker, hostUid: number, uid: number): void {
   try {
     cgroup.delegate(hostUid);
   } catch (error) {

@@ -9,14 +9,13 @@
  * @see cgroups(7), kernel/cgroup/cgroup.c, cgroup_procs_write_start()
  */
 import {
-  type Cgroup,
   type Descriptor,
   detectCgroups,
   O_WRONLY,
-  type Stub,
   type Syscalls,
   UNIFIED_KEY,
 } from '@strata/namespaces';
+import type { ContainerCgroup, Worker } from './creator.ts';
 
 /** Descriptors, in the executing process, of the `tasks` files of cgroup v1; none on v2. */
 export function openTaskFiles(
@@ -39,9 +38,9 @@ export function openTaskFiles(
  * @param options.beside a process that is in it already: see `Cgroup.attach`
  */
 export function enterCgroup(options: {
-  cgroup: Cgroup;
-  launcher: Stub;
-  process: Stub;
+  cgroup: ContainerCgroup;
+  launcher: Worker;
+  process: Worker;
   taskFds: readonly Descriptor[] | undefined;
   beside?: number | undefined;
 }): void {

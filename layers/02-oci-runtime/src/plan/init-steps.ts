@@ -86,8 +86,8 @@ export const enterCgroupNamespace: Step = {
 export const enterTime: Step = {
   name: 'create time namespace',
   field: 'linux.namespaces',
-  run({ init, spec }) {
-    enterTimeNamespace(init!.sys, init!.pid, spec);
+  run({ creator, init, spec }) {
+    enterTimeNamespace(init!.sys, spec, { pid: init!.pid, outside: creator.sys });
   },
 };
 
@@ -123,10 +123,12 @@ export const enterRootfs: Step = {
   name: 'open rootfs',
   field: 'root.path',
   run(creation) {
-    const { init, rootfsPath, spec } = creation;
+    const { creator, init, rootfsPath, spec } = creation;
+    const { sys, pid } = init!;
+    const inhabitant = { sys, mounts: () => creator.mountsOf(pid) };
     const rootfsPropagation = spec.linux?.rootfsPropagation;
     const onHost = hasHostMounts(spec);
-    creation.rootfs = openRootfs(init!, rootfsPath, { rootfsPropagation, onHost });
+    creation.rootfs = openRootfs(inhabitant, rootfsPath, { rootfsPropagation, onHost });
   },
 };
 
@@ -165,12 +167,12 @@ export const console: Step = {
   name: 'open console',
   field: 'process.terminal',
   run(creation) {
-    const { init, rootfs, spec } = creation;
+    const { creator, init, rootfs, spec } = creation;
     const master = openConsole(init!.sys, rootfs!, {
       size: spec.process!.consoleSize,
       owner: { uid: spec.process!.user.uid },
     });
-    creation.consoleMaster = takeDescriptor(init!, master);
+    creation.consoleMaster = takeDescriptor(init!, master, creator.sys);
   },
 };
 

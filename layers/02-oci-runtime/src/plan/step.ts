@@ -11,36 +11,42 @@ import {
   isTracing,
   type LaterResult,
   located,
-  type Stub,
+  type Operation,
   span,
 } from '@strata/namespaces';
 import type { Spec } from '../config/spec.ts';
+import type { ProcessIdentity } from '../process/identity.ts';
 import type { ContainerRoot } from '../rootfs/container-root.ts';
+import type { ContainerCgroup, Creator, Worker } from './creator.ts';
 
 /** What the steps work on. Fields are filled by the step named in the comment. */
 export interface Creation {
+  /** Does what is not done by stubs. */
+  readonly creator: Creator;
   readonly id: string;
   readonly spec: Spec;
   readonly bundle: string;
   /** Absolute path of the rootfs on the host. */
   readonly rootfsPath: string;
   readonly stdio: readonly [number, number, number];
-  readonly keeper: KeeperOptions | undefined;
-  readonly newKeyring: boolean;
-  /** Takes the id, by writing the container's record. @throws {StrataError} ALREADY_EXISTS */
-  readonly reserve: () => void;
-  /** What steps have left to do once the calls that they left with the stubs are executed. */
-  readonly whenExecuted: (() => void)[];
-  /** Runs the createContainer hooks, in the init's namespaces. */
-  readonly runContainerHooks: () => void;
+  readonly keeper?: KeeperOptions | undefined;
+  readonly newKeyring?: boolean;
+  /** Gets the PTY's master; it stays with us where there is none. */
+  readonly consoleSocket?: string | undefined;
   /** Where the cgroup is there already, made by systemd and with its limits. */
   readonly scopeCgroup?: Cgroup | undefined;
+  /** Of a new container: what will be known of it. */
+  readonly record?: Recording;
+  /** Of a further process: the init of the container that it joins. */
+  readonly container?: ProcessIdentity;
+  /** What steps have left to do once the calls that they left with the stubs are executed. */
+  readonly whenExecuted: (() => void)[];
   /** The step that is being done. */
   step?: Step;
   /** 'create cgroup' */
-  cgroup?: Cgroup;
+  cgroup?: ContainerCgroup;
   /** 'start launcher': the process that clones the init, and stays as its keeper if asked to. */
-  launcher?: Stub;
+  launcher?: Worker;
   /** 'open cgroup': `tasks` files of cgroup v1, in the launcher and its clone. */
   taskFds?: readonly Descriptor[];
   /** 'id-map mounts': detached mounts by their index in the spec, in the launcher and its clone. */
@@ -48,9 +54,9 @@ export interface Creation {
   /** 'open shared volumes': as before, of all others that are bind mounts, in the init. */
   sharedBinds?: ReadonlyMap<number, Descriptor>;
   /** 'begin namespaces': waits for the clone that is under way. */
-  pendingInit?: () => Stub;
+  pendingInit?: () => Worker;
   /** 'create namespaces' */
-  init?: Stub;
+  init?: Worker;
   /** From the first hook on, a creation that fails ends with the poststop hooks. */
   hooksHaveRun?: boolean;
   /** 'move network devices': brings them back. */
@@ -65,6 +71,20 @@ export interface Creation {
   syncEnd?: LaterResult;
   /** 'find program' */
   executable?: string;
+  /** 'prepare program': the last calls of the init. */
+  program?: readonly Operation[];
+  /** 'start program', before that is done: the program may end at once. */
+  identities?: { process: ProcessIdentity; keeper?: ProcessIdentity };
+}
+
+/** The record of a container that is being made; see runtime/state-store.ts. */
+export interface Recording {
+  /** Takes the id. @throws {StrataError} ALREADY_EXISTS */
+  reserve(): void;
+  /** Writes what is needed to undo the creation from here on. */
+  stage(creation: Creation): void;
+  /** Makes it the state of a created container. */
+  publish(): void;
 }
 
 export interface KeeperOptions {
@@ -98,7 +118,7 @@ export function runSteps(
     if (isTracing()) span(step.name, {}, () => runStep(step, creation));
     else runStep(step, creation);
     if (!afterStep) continue;
-    settle(creation);
+    located({ step: step.name }, () => settle(creation));
     afterStep(step.name);
   }
 }
@@ -118,7 +138,7 @@ function runStep(step: Step, creation: Creation): void {
 }
 
 /** Has a stub's calls be of a step; to be called as well for one that a step has made. */
-export function assign({ sys }: Stub, { name, field }: Step): void {
+export function assign({ sys }: Worker, { name, field }: Step): void {
   sys.step = name;
   sys.field = field;
   sys.deferring = true;
@@ -133,4 +153,11 @@ export function settle({ launcher, init, pendingInit, whenExecuted }: Creation):
   if (!pendingInit && !launcher?.isExiting) launcher?.sys.flush();
   init?.sys.flush();
   for (const rest of whenExecuted.splice(0)) rest();
+}
+
+/** Ends the stubs of a creation that has failed, whatever they are doing. */
+export function abandon({ creator, init, launcher, consoleMaster }: Creation): void {
+  init?.[Symbol.dispose]();
+  launcher?.[Symbol.dispose]();
+  if (consoleMaster !== undefined) creator.sys.close(consoleMaster);
 }

@@ -20,6 +20,7 @@ import {
   compileSeccomp,
   type Descriptor,
   type Operation,
+  PR_SET_PDEATHSIG,
   requireFilterFlags,
   SECCOMP_SET_MODE_FILTER,
   StrataError,
@@ -34,6 +35,8 @@ export interface FinalProgramOptions {
   seccomp: LinuxSeccomp | undefined;
   /** Calls that have to follow the filter; empty when they have been made already. */
   credentials: readonly Operation[];
+  /** Whether the process is to live on when its creator ends, from its start on. */
+  isRelease?: boolean;
   /** Descriptor in the init that tells of a failed execve. */
   syncEnd: Descriptor;
 }
@@ -43,10 +46,11 @@ export interface FinalProgramOptions {
  * one named `execve` has no result if it succeeds.
  */
 export function finalProgram(options: FinalProgramOptions): (executable: string) => Operation[] {
-  const { process, seccomp, credentials, syncEnd } = options;
+  const { process, seccomp, credentials, syncEnd, isRelease } = options;
   const argv = stringVector(process.args ?? []);
   const env = stringVector(process.env ?? []);
-  const before = [
+  const before: Operation[] = [
+    ...(isRelease ? [RELEASE] : []),
     ...(seccomp && !asksAgent(seccomp) ? [seccompOperation(seccomp)] : []),
     ...credentials,
   ];
@@ -76,6 +80,8 @@ export function startProgram(start: () => void): void {
     throw error;
   }
 }
+
+const RELEASE: Operation = { name: 'prctl', args: [PR_SET_PDEATHSIG, 0, 0, 0, 0] };
 
 function seccompOperation(seccomp: LinuxSeccomp): Operation {
   const { program, flags } = seccompFilter(seccomp);

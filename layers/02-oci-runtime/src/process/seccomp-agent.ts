@@ -16,64 +16,55 @@
  */
 import {
   allowsCall,
-  asksAgent,
   type ContainerProcessState,
-  localSyscalls,
   SECCOMP_FD_NAME,
   SECCOMP_SET_MODE_FILTER,
   StrataError,
-  type Stub,
   sendContainerProcessState,
 } from '@strata/namespaces';
-import type { Spec } from '../config/spec.ts';
+import type { Creation } from '../plan/step.ts';
 import { takeDescriptor } from '../plan/take-descriptor.ts';
 import { seccompFilter } from './final-program.ts';
 
-export interface AgentOptions {
-  /** Gets the filter; makes no calls after this but its last program. */
-  init: Stub;
-  spec: Spec;
-  id: string;
-  bundle: string;
-  /** 'creating' for a container's init, 'running' for a further process. */
-  status: 'creating' | 'running';
-  /** Of the container's init. */
-  containerPid: number;
-}
-
 /**
- * Installs the filter and hands its listener to the agent; does nothing where no agent is asked.
+ * Installs the filter and hands its listener to the agent. The process makes no calls after this but
+ * its last program.
  *
  * @throws {StrataError} SECCOMP_AGENT where the agent cannot be reached; INVALID_CONFIG
  */
-export function installFilterOfAgent(options: AgentOptions): void {
-  const { init, spec } = options;
-  const seccomp = spec.linux?.seccomp;
-  if (!seccomp || !asksAgent(seccomp)) return;
+export function installFilterOfAgent(creation: Creation): void {
+  const { creator, init, spec } = creation;
+  const seccomp = spec.linux!.seccomp!;
   const { program, flags } = seccompFilter(seccomp);
   if (!allowsCall(program, 'futex')) {
     const field = 'linux.seccomp.syscalls';
     const message = `${field}: futex has to be allowed beside SCMP_ACT_NOTIFY, to wait for start`;
     throw new StrataError('INVALID_CONFIG', message, { field });
   }
-  const inInit = init.sys.seccomp(SECCOMP_SET_MODE_FILTER, flags, program);
-  const listener = takeDescriptor(init, inInit);
+  const { sys } = creator;
+  const inInit = init!.sys.seccomp(SECCOMP_SET_MODE_FILTER, flags, program);
+  const listener = takeDescriptor(init!, inInit, sys);
   try {
-    sendContainerProcessState(seccomp.listenerPath!, stateFor(options), listener);
+    sendContainerProcessState(seccomp.listenerPath!, stateFor(creation), listener, sys);
   } finally {
-    localSyscalls().close(listener);
+    sys.close(listener);
   }
 }
 
-function stateFor(options: AgentOptions): ContainerProcessState {
-  const { init, spec, id, bundle, status, containerPid } = options;
+/** Of a new container, or of a further process in one that runs. */
+function stateFor({ init, spec, id, bundle, container }: Creation): ContainerProcessState {
+  const pid = init!.pid;
   const { ociVersion, annotations = {} } = spec;
   const metadata = spec.linux!.seccomp!.listenerMetadata;
   return {
     ociVersion,
     fds: [SECCOMP_FD_NAME],
-    pid: init.pid,
+    pid,
     ...(metadata !== undefined && { metadata }),
-    state: { ociVersion, id, status, pid: containerPid, bundle, annotations },
+    state: {
+      ...{ ociVersion, id, bundle, annotations },
+      status: container ? 'running' : 'creating',
+      pid: container?.pid ?? pid,
+    },
   };
 }

@@ -11,12 +11,12 @@
  *
  * @see pivot_root(2), section 'pivot_root(".", ".")'
  */
-import { readFileSync } from 'node:fs';
 import {
   AT_EMPTY_PATH,
   AT_RECURSIVE,
   type Descriptor,
   MOUNT_ATTR_RDONLY,
+  type MountInfo,
   MS_PRIVATE,
   MS_REC,
   MS_SLAVE,
@@ -24,7 +24,6 @@ import {
   O_PATH,
   OPEN_TREE_CLONE,
   PROPAGATION_WORDS,
-  parseMountinfo,
   pivotInto,
   RESOLVE_NO_SYMLINKS,
   type RootDirectory,
@@ -52,12 +51,12 @@ export function isolateMounts(sys: Syscalls, rootfsPropagation = ''): void {
  * Makes the directory a mount of its own and returns it as the root of what follows. Where mounts are
  * the host's peers, this one and all that it is made of are cut off first.
  *
- * @param init whose mounts these are
+ * @param init whose mounts these are, and how they are listed
  * @param options.onHost whether these are the host's mounts: then nothing below the root is to reach
  *   whoever hears of them
  */
 export function openRootfs(
-  init: { sys: Syscalls; pid: number },
+  init: Inhabitant,
   path: string,
   options: { rootfsPropagation?: string | undefined; onHost: boolean },
 ): ContainerRoot {
@@ -79,12 +78,15 @@ export function openRootfs(
   return new ContainerRoot(sys, tree);
 }
 
+interface Inhabitant {
+  sys: Syscalls;
+  mounts(): readonly MountInfo[];
+}
+
 /** What is mounted on a mount reaches its peers: the container's root must not reach the host. */
-function cutOffMountOf(init: { sys: Syscalls; pid: number }, place: number): void {
-  const { sys, pid } = init;
+function cutOffMountOf({ sys, mounts }: Inhabitant, place: number): void {
   const { mountId } = sys.statx(place, '', AT_EMPTY_PATH);
-  const mounts = parseMountinfo(readFileSync(`/proc/${pid}/mountinfo`, 'utf8'));
-  const mount = mounts.find(({ id }) => id === mountId);
+  const mount = mounts().find(({ id }) => id === mountId);
   const root = mount && sys.openat2(mount.mountPoint, { flags: O_PATH });
   if (root === undefined || sys.statx(root, '', AT_EMPTY_PATH).mountId !== mountId) {
     const field = 'linux.rootfsPropagation';

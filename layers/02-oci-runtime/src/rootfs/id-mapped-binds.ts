@@ -25,9 +25,9 @@ import {
   parseMountOptions,
   StrataError,
   type Syscalls,
-  userNamespaceWith,
 } from '@strata/namespaces';
 import type { LinuxIDMapping, Mount, Spec } from '../config/spec.ts';
+import type { Creator } from '../plan/creator.ts';
 import { openBind } from './bind.ts';
 import { hostHears } from './enter-root.ts';
 
@@ -43,9 +43,13 @@ export function isIdMapped({ options = [], uidMappings }: Mount): boolean {
  */
 export function openIdMappedBinds(
   sys: Syscalls,
-  spec: Spec,
-  bundle: string,
+  creation: { spec: Spec; bundle: string; creator: Pick<Creator, 'userNamespaceWith'> },
 ): Map<number, Descriptor> {
+  const { spec, bundle, creator } = creation;
+  const namespaceOf = (maps: IdMaps | string): number =>
+    typeof maps === 'string'
+      ? sys.openat2(maps, { flags: O_RDONLY })
+      : creator.userNamespaceWith(maps, sys);
   const trees = new Map<number, Descriptor>();
   const namespaces = new Map<string, number>();
   spec.mounts?.forEach((mount, index) => {
@@ -54,7 +58,7 @@ export function openIdMappedBinds(
     try {
       const maps = mapsOf(mount, spec);
       const key = JSON.stringify(maps);
-      const usernsFd = namespaces.get(key) ?? namespaceOf(sys, maps);
+      const usernsFd = namespaces.get(key) ?? namespaceOf(maps);
       namespaces.set(key, usernsFd);
       trees.set(index, openTree(sys, { mount, bundle, usernsFd, spec }));
       sys.flush();
@@ -81,9 +85,6 @@ const idMaps = (uids: readonly LinuxIDMapping[], gids: readonly LinuxIDMapping[]
   });
   return { uids: uids.map(range), gids: gids.map(range) };
 };
-
-const namespaceOf = (sys: Syscalls, maps: IdMaps | string): number =>
-  typeof maps === 'string' ? sys.openat2(maps, { flags: O_RDONLY }) : userNamespaceWith(maps, sys);
 
 function openTree(
   sys: Syscalls,

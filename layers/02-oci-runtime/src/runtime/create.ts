@@ -4,33 +4,19 @@
  * it (parent-death signal); the record, written before anything that outlives it, lets `delete` find
  * the rest.
  */
-import { closeSync, statSync } from 'node:fs';
-import {
-  Cgroup,
-  localSyscalls,
-  type Operation,
-  StrataError,
-  type Stub,
-  sendConsole,
-} from '@strata/namespaces';
+import { Cgroup, StrataError } from '@strata/namespaces';
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec } from '../config/spec.ts';
 import { specText } from '../config/validate.ts';
 import { runHooksWarning, type Warn } from '../hooks/hooks.ts';
 import { hasNew, namespacesOf } from '../namespaces/namespaces.ts';
 import { createPlan } from '../plan/create-plan.ts';
+import { kernelCreator, type Worker } from '../plan/creator.ts';
 import { cgroupPath } from '../plan/creator-steps.ts';
-import { credentialsAtCreate } from '../plan/process-steps.ts';
-import { type Creation, type KeeperOptions, runSteps, settle } from '../plan/step.ts';
-import { credentialOperations } from '../process/credentials.ts';
-import { finalProgram } from '../process/final-program.ts';
-import { grantableCapabilities } from '../process/grantable.ts';
-import { installFilterOfAgent } from '../process/seccomp-agent.ts';
+import { abandon, type Creation, type KeeperOptions, runSteps } from '../plan/step.ts';
 import { hasHostMounts, mountBelow, removeHostMounts } from '../rootfs/host-mounts.ts';
-import { runCreateContainerHooks } from './container-hooks.ts';
-import { startKeeping } from './keeping.ts';
+import { deletedMeanwhile, type Reservation } from './reservation.ts';
 import type { ContainerRecord, StateStore } from './state-store.ts';
-import { identify } from './status.ts';
 import type { ContainerScope } from './systemd-scope.ts';
 
 export interface CreateOptions {
@@ -61,54 +47,55 @@ export interface Created {
   /** Our descriptor of the PTY's master, where nobody else was given it; the caller closes it. */
   consoleMaster?: number;
   /** With `hold`: the armed init; the caller starts it, or not, and detaches. */
-  init?: Stub;
+  init?: Worker;
 }
 
 /** @param warn hears of poststop hooks that fail where the creation has failed */
 export function createContainer(store: StateStore, options: CreateOptions, warn: Warn): Created {
-  const { id } = options;
+  const { id, keeper, consoleSocket, newKeyring = true } = options;
   const { spec, bundle, rootfs } = readBundle(options.bundle, options.spec);
+  const record = newRecord({ id, spec, bundle, rootfsPath: rootfs }, options.scope);
+  let reservation: Reservation | undefined;
   const creation: Creation = {
-    id,
-    spec,
-    bundle,
+    ...{ creator: kernelCreator, id, spec, bundle, keeper, consoleSocket, newKeyring },
     rootfsPath: rootfs,
     stdio: options.stdio ?? [0, 1, 2],
-    keeper: options.keeper,
     scopeCgroup: options.scope?.cgroup,
-    whenExecuted: [],
-    newKeyring: options.newKeyring ?? true,
-    reserve() {
-      store.reserve(record);
-      reserved = true;
+    record: {
+      reserve() {
+        reservation = store.reserve(record);
+      },
+      stage: () => reservation!.stage(complete(record, creation)),
+      publish: () => reservation!.publish(),
     },
-    runContainerHooks: () => runCreateContainerHooks(creation, record),
+    whenExecuted: [],
   };
-  const record = newRecord(creation, options.scope);
-  let reserved = false;
   try {
-    runSteps(createPlan(spec), creation, options.afterStep);
-    const program = programOf(creation);
-    settle(creation);
-    const master = handOverConsole(creation, options.consoleSocket);
-    complete(store, { creation, record, program });
-    const { init } = creation;
-    if (!options.hold) init!.detach();
-    return {
-      record,
-      ...(master !== undefined && { consoleMaster: master }),
-      ...(options.hold && { init: init! }),
-    };
+    runSteps(createPlan(creation), creation, options.afterStep);
   } catch (error) {
+    const isDeleted = reservation?.isDeleted;
     undo(creation);
     removeHostMounts(record);
-    if (reserved) store.remove(id);
+    reservation?.remove();
     if (creation.hooksHaveRun) runPoststopHooks(record, warn);
-    throw error;
+    throw isDeleted ? deletedMeanwhile(id, error) : error;
+  } finally {
+    reservation?.[Symbol.dispose]();
   }
+  const { init, launcher, consoleMaster } = creation;
+  if (!options.hold) init!.detach();
+  if (keeper) launcher!.detach();
+  return {
+    record,
+    ...(consoleMaster !== undefined && { consoleMaster }),
+    ...(options.hold && { init: init! }),
+  };
 }
 
-function newRecord(creation: Creation, scope: ContainerScope | undefined): ContainerRecord {
+function newRecord(
+  creation: Pick<Creation, 'id' | 'spec' | 'bundle' | 'rootfsPath'>,
+  scope: ContainerScope | undefined,
+): ContainerRecord {
   const { id, spec, bundle, rootfsPath } = creation;
   return {
     ociVersion: spec.ociVersion,
@@ -151,69 +138,26 @@ export function runPoststopHooks(record: ContainerRecord, warn: Warn): void {
   runHooksWarning(hooks?.poststop, 'poststop', { state, warn });
 }
 
-interface Made {
-  creation: Creation;
-  record: ContainerRecord;
-  program: (executable: string) => Operation[];
-}
-
-function handOverConsole(creation: Creation, socket: string | undefined): number | undefined {
-  const master = creation.consoleMaster;
-  if (master === undefined || socket === undefined) return master;
-  sendConsole(socket, master);
-  closeSync(master);
-  delete creation.consoleMaster;
-  return undefined;
-}
-
-/** The init's last calls, put together while it is busy with those before. */
-function programOf(creation: Creation): (executable: string) => Operation[] {
-  const { spec } = creation;
-  creation.init!.sys.post();
-  return finalProgram({
-    process: spec.process!,
-    seccomp: spec.linux?.seccomp,
-    credentials: credentialsAtCreate(spec)
-      ? []
-      : credentialOperations(spec.process!, {
-          canSetGroups: true,
-          grantable: grantableCapabilities(spec),
-        }),
-    syncEnd: creation.syncEnd!,
-  });
-}
-
-/** From here on the container stands on its own. */
-function complete(store: StateStore, made: Made): void {
-  const { creation, record } = made;
-  const { init, launcher, cgroup, keeper, syncFd } = creation;
-  const program = made.program(creation.executable!);
-  const executable = statSync(`/proc/${init!.pid}/exe`);
-  record.cgroups = { ...cgroup?.paths };
-  if (cgroup) record.cgroupsMade = cgroup.made;
+/** Adds to the record what is known now that the container is all but complete. */
+function complete(record: ContainerRecord, creation: Creation): ContainerRecord {
+  const { creator, init, launcher, cgroup, keeper, program, executable, syncFd } = creation;
   delete record.cgroupsToMake;
-  record.init = identify(init!.pid);
-  record.stub = { device: executable.dev, inode: executable.ino };
-  record.syncFd = syncFd!;
-  record.executable = creation.executable!;
-  record.finalCalls = program.map(({ name }) => name);
-  if (keeper) record.keeper = identify(launcher!.pid);
-  store.write(record);
-  init!.sys.setParentDeathSignal(0);
-  const { spec, id, bundle } = creation;
-  const status = 'creating';
-  installFilterOfAgent({ init: init!, spec, id, bundle, status, containerPid: init!.pid });
-  init!.prepare(program);
-  if (keeper) startKeeping(launcher!, { init: init!, master: creation.consoleMaster });
-  else launcher!.exit();
+  return Object.assign(record, {
+    cgroups: { ...cgroup?.paths },
+    ...(cgroup && { cgroupsMade: cgroup.made }),
+    init: creator.identify(init!.pid),
+    stub: creator.executableOf(init!.pid),
+    syncFd,
+    executable,
+    finalCalls: program!.map(({ name }) => name),
+    ...(keeper && { keeper: creator.identify(launcher!.pid) }),
+  });
 }
 
 function undo(creation: Creation): void {
   awaitPending(creation);
   bringBackNetDevices(creation);
-  creation.init?.[Symbol.dispose]();
-  creation.launcher?.[Symbol.dispose]();
-  if (creation.consoleMaster !== undefined) localSyscalls().close(creation.consoleMaster);
+  abandon(creation);
   // What systemd has made it removes.
   if (!creation.scopeCgroup) creation.cgroup?.delete();
 }

@@ -15,7 +15,6 @@
  */
 import {
   Cgroup,
-  isFrozenCgroup,
   printError,
   StrataError,
   type SyscallName,
@@ -24,11 +23,12 @@ import {
 } from '@strata/namespaces';
 import { poststartIsDecisive, runHooks, runHooksWarning, type Warn } from '../hooks/hooks.ts';
 import { startProgram } from '../process/final-program.ts';
-import { removeHostMounts } from '../rootfs/host-mounts.ts';
-import { runStartContainerHooks } from './container-hooks.ts';
-import { type Created, type CreateOptions, createContainer, runPoststopHooks } from './create.ts';
+
+import { type Created, type CreateOptions, createContainer } from './create.ts';
 import { type ExecOptions, type Executed, execInContainer } from './exec.ts';
-import { killAndReap, signalContainer } from './signal.ts';
+import { releaseContainer, releaseCreation } from './release.ts';
+import { signalContainer } from './signal.ts';
+import { runStartContainerHooks } from './start-hooks.ts';
 import { type ContainerRecord, StateStore } from './state-store.ts';
 import { type Status, statusOf } from './status.ts';
 
@@ -146,7 +146,7 @@ export class Runtime {
     try {
       action();
     } catch (error) {
-      this.#release(record);
+      releaseContainer(this.#store, record, this.#warn);
       throw error;
     }
   }
@@ -164,6 +164,7 @@ export class Runtime {
   kill(id: string, signal: number, options: { all?: boolean } = {}): void {
     const record = this.#store.read(id);
     const status = statusOf(record);
+    if (status === 'creating') throw wrongStatus(id, 'kill', status);
     if (status === 'stopped' && !options.all) {
       // The words that containerd's shim looks for.
       throw new StrataError('INVALID_STATUS', `container not running: ${id} is ${status}`);
@@ -221,26 +222,9 @@ export class Runtime {
     }
     const status = statusOf(record);
     if (!force && status !== 'stopped') throw wrongStatus(id, 'delete', status);
-    this.#release(record);
+    const release = status === 'creating' ? releaseCreation : releaseContainer;
+    release(this.#store, record, this.#warn);
     return record.scope;
-  }
-
-  #release(record: ContainerRecord): void {
-    thawToEnd(record);
-    killAndReap(record.init, () => thawToEnd(record));
-    const isComplete = Object.keys(record.cgroups).length > 0;
-    const cgroup = isComplete
-      ? Cgroup.open(record.cgroups, { made: record.cgroupsMade })
-      : undefined;
-    // The end of its PID 1 ends a PID namespace; without one of its own, what the init has started
-    // lives on after it.
-    if (cgroup && !record.hasOwnPidNamespace && cgroup.processes().length > 0) cgroup.kill();
-    killAndReap(record.keeper);
-    removeHostMounts(record);
-    cgroup?.delete();
-    if (!isComplete) removeUnfinishedCgroup(record);
-    this.#store.remove(record.id);
-    runPoststopHooks(record, this.#warn);
   }
 
   /** Runs another process in a running container. */
@@ -276,11 +260,6 @@ export class Runtime {
   }
 }
 
-/** What is frozen on cgroup v1 does not end. */
-function thawToEnd({ cgroups }: ContainerRecord): void {
-  if (isFrozenCgroup(cgroups)) Cgroup.open(cgroups).kill();
-}
-
 const programOf = ({ syncFd, finalCalls, executable }: ContainerRecord) => ({
   syncFd: syncFd!,
   calls: finalCalls as SyscallName[],
@@ -305,18 +284,6 @@ function describe(record: ContainerRecord, status: Status): RuntimeState {
   };
 }
 
-/**
- * What a creation that was killed half-way had perhaps made. Its processes have died with it, so one
- * with processes is that of another container with the same path, made since: it is left alone.
- */
-function removeUnfinishedCgroup({ cgroupsToMake = {} }: ContainerRecord): void {
-  try {
-    Cgroup.open(cgroupsToMake).delete();
-  } catch (error) {
-    if (!(error instanceof StrataError) || error.code !== 'CGROUP_BUSY') throw error;
-  }
-}
-
 function wrongStatus(id: string, verb: string, status: Status): StrataError {
   const message = `cannot ${verb} container ${id}: it is ${status}`;
   return new StrataError('INVALID_STATUS', message, { hint: HINTS[`${verb}:${status}`] });
@@ -326,6 +293,7 @@ const INTERRUPTED = 'its creation is under way or was interrupted; delete it wit
 const ENDED = 'delete it and create it again';
 const HINTS: Readonly<Record<string, string>> = {
   'start:creating': INTERRUPTED,
+  'kill:creating': INTERRUPTED,
   'start:paused': 'resume it first',
   'start:stopped': ENDED,
   'pause:creating': INTERRUPTED,

@@ -10,21 +10,8 @@ import {
   WEXITED,
   WNOHANG,
 } from '@strata/namespaces';
-import type { ContainerRecord, ProcessIdentity } from './state-store.ts';
-import { readProcessStat } from './status.ts';
-
-/** A pidfd of exactly this process, or undefined where it has gone. The caller closes it. */
-export function openProcess(identity: ProcessIdentity | undefined): number | undefined {
-  if (!identity) return undefined;
-  const sys = localSyscalls();
-  const fd = sys.attempt('pidfd_open', identity.pid, 0);
-  if (fd === -ESRCH) return undefined;
-  if (fd < 0) throw sys.failure('pidfd_open', -fd, [identity.pid]);
-  // The pid may have been reused between the record and the open, but not after the open.
-  if (readProcessStat(identity.pid)?.startTime === identity.startTime) return fd;
-  sys.close(fd);
-  return undefined;
-}
+import { openProcess, type ProcessIdentity, readProcessStat } from '../process/identity.ts';
+import type { ContainerRecord } from './state-store.ts';
 
 /**
  * Signals the init, or with `all` every process of the container's cgroup. SIGKILL is for all of them
@@ -76,13 +63,15 @@ const LOOK_MS = 250;
 
 /**
  * Kills one process, waits until it has ended, and reaps it where it is our child.
- * @param stillThere called while it does not end
+ * @param options.stillThere called while it does not end
+ * @param options.reap false where that is for its creator to do, who may be us
  * @throws {StrataError} STILL_RUNNING after 10 s
  */
 export function killAndReap(
   identity: ProcessIdentity | undefined,
-  stillThere: () => void = () => {},
+  options: { stillThere?: () => void; reap?: boolean } = {},
 ): void {
+  const { stillThere = () => {}, reap = true } = options;
   const sys = localSyscalls();
   const fd = openProcess(identity);
   if (fd === undefined) return;
@@ -93,7 +82,7 @@ export function killAndReap(
       if (waited >= END_LIMIT_MS) throw stillRunning(pid);
       stillThere();
     }
-    sys.attempt('waitid', 1, pid, null, WEXITED | WNOHANG, null);
+    if (reap) sys.attempt('waitid', 1, pid, null, WEXITED | WNOHANG, null);
   } finally {
     sys.close(fd);
   }

@@ -2,11 +2,14 @@
  * What the runtime knows of its containers, in files that survive it.
  *
  *   <root>/                 0700
- *     <id>/                 one container; mkdir(2) is the lock on the name
+ *     <id>/                 one container; mkdir(2) is the lock on the name, and flock(2) is held on it
+ *                           by who is making the container
  *       state.json          ContainerRecord, replaced atomically
+ *       next.json           what state.json is about to become
  *
  * The record is written before anything is made (status `creating`, with the cgroup it will use), so
- * that a creation killed half-way can be undone by whoever comes next.
+ * that a creation killed half-way can be undone by whoever comes next. Before the processes of a
+ * container are let go, they are written into next.json; its renaming makes the container `created`.
  */
 import {
   mkdirSync,
@@ -19,14 +22,22 @@ import {
   writeFileSync,
 } from 'node:fs';
 
-import { EEXIST, ENOENT, errnoOf, StrataError } from '@strata/namespaces';
+import {
+  AT_FDCWD,
+  EEXIST,
+  ENOENT,
+  errnoOf,
+  LOCK_NB,
+  LOCK_SH,
+  localSyscalls,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_RDONLY,
+  StrataError,
+} from '@strata/namespaces';
 import type { Hooks } from '../config/spec.ts';
-
-export interface ProcessIdentity {
-  pid: number;
-  /** Field 22 of /proc/PID/stat: with the pid, it identifies a process for good. */
-  startTime: number;
-}
+import type { ProcessIdentity } from '../process/identity.ts';
+import { CreationUnderWay, Reservation } from './reservation.ts';
 
 export interface ContainerRecord {
   ociVersion: string;
@@ -91,8 +102,8 @@ export class StateStore {
     return `${this.#root}/${id}`;
   }
 
-  /** Takes the name. @throws {StrataError} ALREADY_EXISTS */
-  reserve(record: ContainerRecord): void {
+  /** Takes the name, and writes the record. @throws {StrataError} ALREADY_EXISTS */
+  reserve(record: ContainerRecord): Reservation {
     const directory = this.directory(record.id);
     try {
       mkdirSync(directory, { mode: 0o700 });
@@ -107,13 +118,36 @@ export class StateStore {
       mkdirSync(this.#root, { recursive: true, mode: 0o700 });
       mkdirSync(directory, { mode: 0o700 });
     }
-    this.write(record);
+    return Reservation.of(directory, record);
+  }
+
+  /** The creation of a container, if somebody is making it at this moment. */
+  creationOf(id: string): CreationUnderWay | undefined {
+    const sys = localSyscalls();
+    const path = this.directory(id);
+    const fd = sys.attempt('openat', AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd === -ENOENT) return undefined;
+    if (fd < 0) throw sys.failure('openat', -fd, [path]);
+    if (!sys.flock(fd, LOCK_SH | LOCK_NB)) return new CreationUnderWay(path, fd);
+    sys.close(fd);
+    return undefined;
+  }
+
+  /** What the state of a container was about to become when its creator was killed, if that far. */
+  readNext(id: string): ContainerRecord | undefined {
+    try {
+      return JSON.parse(readFileSync(`${this.directory(id)}/next.json`, 'utf8'));
+    } catch (error) {
+      // Cut off: then its processes were not let go yet, and ended with their creator.
+      if (error instanceof SyntaxError || errnoOf(error) === ENOENT) return undefined;
+      throw error;
+    }
   }
 
   write(record: ContainerRecord): void {
-    const path = `${this.directory(record.id)}/state.json`;
-    writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    const directory = this.directory(record.id);
+    writeFileSync(`${directory}/next.json`, JSON.stringify(record), { mode: 0o600 });
+    renameSync(`${directory}/next.json`, `${directory}/state.json`);
   }
 
   /** @throws {StrataError} NOT_FOUND */

@@ -9,9 +9,10 @@
  *
  * @see waitid(2)
  */
-import { readSync, writeSync } from 'node:fs';
-import { localSyscalls, MAILBOX_FD, Out, type Stub } from '@strata/namespaces';
-import { EXIT_FILE_FD, FIRST_HELD_FD } from '../plan/creator-steps.ts';
+import { readSync } from 'node:fs';
+import { localSyscalls, MAILBOX_FD, Out, type Syscalls } from '@strata/namespaces';
+import { EXIT_FILE_FD, FIRST_HELD_FD } from './launcher.ts';
+import type { Creation } from './step.ts';
 
 const P_PID = 1;
 const WEXITED = 4;
@@ -19,36 +20,31 @@ const SIGINFO_BYTES = 128;
 /** In the mailbox's first page, which is there anyway, behind what the program takes of it. */
 const EXIT_COPY_AT = 3072;
 
-export interface Kept {
-  init: Stub;
-  /** Our descriptor of the PTY's master, if there is one; stays ours. */
-  master?: number | undefined;
-}
-
-/** Sets the keeper to its task; from here on it needs nobody. */
-export function startKeeping(keeper: Stub, kept: Kept): void {
-  const { sys } = keeper;
+/** Sets the launcher to its task, which it does alone from here on. */
+export function startKeeping({ creator, launcher, init, consoleMaster }: Creation): void {
+  const { sys } = launcher!;
   sys.closeRange(0, 2);
-  if (kept.master !== undefined) holdMaster(keeper, kept.master);
+  if (consoleMaster !== undefined) {
+    holdMaster(sys, { creator: creator.sys.getpid(), master: consoleMaster });
+  }
   sys.setParentDeathSignal(0);
   const siginfo = new Out(new Uint8Array(SIGINFO_BYTES));
   // Where an earlier program had its arguments, perhaps.
   sys.flush();
-  writeSync(keeper.mailboxFd, siginfo.bytes, 0, SIGINFO_BYTES, EXIT_COPY_AT);
-  keeper.prepare([
-    { name: 'waitid', args: [P_PID, kept.init.pid, siginfo, WEXITED, null] },
+  const { mailboxFd } = launcher!;
+  creator.sys.call('pwrite64', mailboxFd, siginfo.bytes, SIGINFO_BYTES, EXIT_COPY_AT);
+  launcher!.prepare([
+    { name: 'waitid', args: [P_PID, init!.pid, siginfo, WEXITED, null] },
     { name: 'pwrite64', args: [MAILBOX_FD, siginfo, SIGINFO_BYTES, EXIT_COPY_AT], goOn: true },
     { name: 'write', args: [EXIT_FILE_FD, siginfo, SIGINFO_BYTES], goOn: true },
     { name: 'close', args: [EXIT_FILE_FD], goOn: true },
   ]);
-  keeper.run();
-  keeper.detach();
+  launcher!.run();
 }
 
 /** The keeper fetches the descriptor from us. */
-function holdMaster(keeper: Stub, master: number): void {
-  const { sys } = keeper;
-  const us = sys.pidfdOpen(localSyscalls().getpid());
+function holdMaster(sys: Syscalls, { creator, master }: { creator: number; master: number }): void {
+  const us = sys.pidfdOpen(creator);
   const copy = sys.pidfdGetfd(us, master);
   sys.close(us);
   if (copy === FIRST_HELD_FD) return;
