@@ -1,20 +1,30 @@
 /**
  * npm run conformance -- crictl     builds the real CRI client into conformance/bin
+ * npm run conformance -- oci        runs the programs of the OCI's runtime-tools against strata-oci
  *
  * Go is needed here and nowhere else in Strata.
  */
 import { buildCrictl } from './crictl.ts';
+import { conformanceOfRuntimes } from './oci/command.ts';
 
-const TASKS: Readonly<Record<string, () => string>> = { crictl: buildCrictl };
+/** Each returns the exit code. */
+const TASKS: Readonly<Record<string, (args: readonly string[]) => number | Promise<number>>> = {
+  crictl(args) {
+    if (args.length > 0) throw new Error(`crictl takes no arguments, ${args.length} given`);
+    console.log(buildCrictl());
+    return 0;
+  },
+  oci: conformanceOfRuntimes,
+};
 
 const [name = '', ...rest] = process.argv.slice(2);
-const task = TASKS[name];
-if (!task || rest.length > 0) {
+const task = Object.hasOwn(TASKS, name) ? TASKS[name] : undefined;
+if (!task) {
   console.error(`usage: npm run conformance -- ${Object.keys(TASKS).join('|')}`);
   process.exit(1);
 }
 try {
-  console.log(task());
+  process.exitCode = await task(rest);
 } catch (error) {
   console.error(`conformance: ${(error as Error).message}`);
   process.exitCode = 1;

@@ -171,7 +171,7 @@ function runtimeHooks(kind: 'prestart' | 'createRuntime'): Step {
       creation.hooksHaveRun = true;
       // They see the container's mounts.
       init!.sys.flush();
-      // prestart was defined as a part of start, when a container is created already (up to 1.0.1).
+      // prestart was defined as a part of start, when a container is created already (up to 1.0.2).
       const status = kind === 'prestart' ? 'created' : 'creating';
       const state = { id, bundle, pid: init!.pid, status, spec };
       runHooks(spec.hooks?.[kind], kind, { creator, state });

@@ -1,0 +1,85 @@
+/**
+ * A place of its own for each run of a program: nothing that it or a runtime does is seen outside.
+ *
+ *   cgroups   one in each v1 hierarchy, seen as the root: the programs all use the same two paths.
+ *             The v2 one of a hybrid host is away: crun 1.8 refuses a host where it has a controller
+ *   mounts    private. /run is empty, so that is where runtimes have their state; /dev/null is
+ *             another one: crun gives the standard input it gets to the container's user
+ *   pids      what a program leaves behind ends with it, whoever is killed
+ *
+ * The scripts are sh's, with unshare(1): the peers know nothing of Strata.
+ */
+import { type SpawnOptions, spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { Cgroup, detectCgroups } from '@strata/namespaces';
+
+/** Enters the cgroups whose directories come first. */
+const ENTER = `
+while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift
+exec "$@"`;
+
+/** Mounts the hierarchies that come first: type, options and place of each. */
+const MOUNT = `set -e
+mount -t tmpfs strata-run /run
+mknod -m 666 /run/null c 1 3 && mount --bind /run/null /dev/null
+[ "$1" = cgroup2 ] || mount -t tmpfs -o mode=755 strata-cgroup /sys/fs/cgroup
+while [ "$1" != -- ]; do
+  mkdir -p "$3" && mount -t "$1" -o "$2" strata-cgroup "$3"
+  IFS=,
+  for controller in $2; do
+    [ -e "\${3%/*}/$controller" ] || ln -s "$3" "\${3%/*}/$controller"
+  done
+  shift 3
+done; shift
+set +e
+"$@" # no exec: this shell is process 1, and reaps what loses its parent
+exit $?`;
+
+const NAMESPACES = ['--mount', '--propagation', 'private', '--cgroup', '--pid', '--mount-proc'];
+/** Whoever dies, the processes of the place die: with unshare, which dies with us. */
+const TOGETHER = ['setpriv', '--pdeathsig', 'KILL', 'unshare', '--fork', '--kill-child'];
+
+const PREFIX = 'strata-conformance-';
+let places = 0;
+
+/** The cgroup of a new place. Whoever finds it left behind knows by its name whose it was. */
+function makeCgroup(): Cgroup {
+  if (places === 0) removeThoseOfTheDead();
+  return Cgroup.create(`/${PREFIX}${process.pid}-${++places}`);
+}
+
+/** A run that was killed has left its cgroups, empty. */
+function removeThoseOfTheDead(): void {
+  const names = detectCgroups().hierarchies.flatMap(({ mountPoint }) => readdirSync(mountPoint));
+  for (const name of new Set(names)) {
+    const [, pid] = /^strata-conformance-(\d+)-\d+$/.exec(name) ?? [];
+    if (pid && !existsSync(`/proc/${pid}`)) Cgroup.openIfThere(`/${name}`)?.delete();
+  }
+}
+
+export interface Isolated extends Disposable {
+  readonly process: ReturnType<typeof spawn>;
+}
+
+/** Starts a command in a place of its own. Disposing of it ends what is left, and removes the place. */
+export function spawnIsolated(command: readonly string[], options: SpawnOptions): Isolated {
+  const { mode, hierarchies } = detectCgroups();
+  const mounts = hierarchies.flatMap(({ key, mountPoint }) => [
+    mode === 'v2' ? 'cgroup2' : 'cgroup',
+    mode === 'v2' ? 'rw' : key.startsWith('name=') ? `none,${key}` : key,
+    mountPoint,
+  ]);
+  using undo = new DisposableStack();
+  const cgroup = undo.adopt(makeCgroup(), (made) => {
+    made.kill();
+    made.delete();
+  });
+  const arguments_ = [
+    ...['-c', ENTER, 'sh', ...Object.values(cgroup.paths), '--'],
+    ...[...TOGETHER, ...NAMESPACES],
+    ...['sh', '-c', MOUNT, 'sh', ...mounts, '--', ...command],
+  ];
+  const child = spawn('sh', arguments_, options);
+  const place = undo.move();
+  return { process: child, [Symbol.dispose]: () => place.dispose() };
+}
