@@ -54,6 +54,7 @@ export {
 } from './command-line/flags.ts';
 export type { Log } from './command-line/log.ts';
 export { print, printError } from './command-line/print.ts';
+export { parseMemory } from './command-line/quantities.ts';
 export { table } from './command-line/table.ts';
 export * from './credentials/personality.ts';
 export * from './credentials/securebits.ts';

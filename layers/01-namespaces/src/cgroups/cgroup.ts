@@ -35,6 +35,7 @@ import {
   UNIFIED_KEY,
   unifiedOf,
 } from './layout.ts';
+import { LimitSnapshot } from './limit-snapshot.ts';
 import { readOomKills } from './oom-kills.ts';
 import { Patience } from './patience.ts';
 import type { CgroupResources } from './resources.ts';
@@ -154,6 +155,24 @@ export class Cgroup implements Disposable {
       if (isNeeded) this.#joinUnified(unified);
     }
     applyLimits(plan, resources, this.#paths);
+  }
+
+  /**
+   * As `set`, for a cgroup in use: where one limit is refused, all are what they were before.
+   * @throws {StrataError} CGROUP_LIMIT naming the field
+   */
+  change(resources: CgroupResources): void {
+    const plan = planLimits(this.#layout, resources);
+    const before = LimitSnapshot.take(plan, this.#paths);
+    try {
+      this.set(resources);
+    } catch (error) {
+      const lost = before.restore();
+      if (lost.length === 0 || !(error instanceof StrataError)) throw error;
+      const { code, message, field, path, errno } = error;
+      const hint = `the old value could not be written back to ${lost.join(', ')}`;
+      throw new StrataError(code, message, { field, path, errno, hint, cause: error });
+    }
   }
 
   #joinUnified(unified: Hierarchy): void {

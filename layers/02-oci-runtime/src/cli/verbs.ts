@@ -29,6 +29,10 @@ export const verbs: Readonly<Record<string, Verb | LazyVerb>> = {
     load: async () => (await import('./spec.ts')).spec,
   },
   exec,
+  update: {
+    summary: 'change the limits of a container',
+    load: async () => (await import('./update.ts')).update,
+  },
   ps: {
     summary: 'show the processes of a container',
     load: async () => (await import('./ps.ts')).ps,

@@ -16,7 +16,7 @@ import { cgroupPath } from '../plan/creator-steps.ts';
 import { abandon, type Creation, type KeeperOptions, runSteps } from '../plan/step.ts';
 import { hasHostMounts, mountBelow, removeHostMounts } from '../rootfs/host-mounts.ts';
 import { deletedMeanwhile, type Reservation } from './reservation.ts';
-import type { ContainerRecord, StateStore } from './state-store.ts';
+import { type ContainerRecord, type StateStore, withoutDevices } from './state-store.ts';
 import type { ContainerScope } from './systemd-scope.ts';
 
 export interface CreateOptions {
@@ -109,6 +109,7 @@ function newRecord(
     cgroups: { ...scope?.cgroup.paths },
     // Of a scope nothing is ours to make.
     ...(scope ? { scope: scope.unit } : { cgroupsToMake: Cgroup.missing(cgroupPath(creation)) }),
+    ...(spec.linux?.resources && { resources: withoutDevices(spec.linux.resources) }),
     hasOwnPidNamespace: hasNew(spec, 'pid'),
     hasUserNamespace: namespacesOf(spec).has('user'),
     hasTimeNamespace: namespacesOf(spec).has('time'),

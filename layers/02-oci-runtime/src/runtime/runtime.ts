@@ -21,11 +21,13 @@ import {
   span,
   startArmedStub,
 } from '@strata/namespaces';
+import type { LinuxResources } from '../config/spec.ts';
 import { poststartIsDecisive, runHooks, runHooksWarning, type Warn } from '../hooks/hooks.ts';
 import { startProgram } from '../process/final-program.ts';
 
 import { type Created, type CreateOptions, createContainer } from './create.ts';
 import { type ExecOptions, type Executed, execInContainer } from './exec.ts';
+import type { RdtSchemata } from './rdt-schemata.ts';
 import { releaseContainer, releaseCreation } from './release.ts';
 import { signalContainer } from './signal.ts';
 import { runStartContainerHooks } from './start-hooks.ts';
@@ -195,6 +197,22 @@ export class Runtime {
     });
   }
 
+  /**
+   * Changes limits; what is not given stays as it is, as do the rules for devices.
+   * @throws {StrataError} INVALID_STATUS, INTEL_RDT; CGROUP_LIMIT naming the field that is refused:
+   *   nothing has changed then
+   */
+  update(id: string, change: LinuxResources, schemata: RdtSchemata = {}): Promise<void> {
+    return span('oci.update', { 'container.id': id }, async () => {
+      const record = this.#store.read(id);
+      const status = statusOf(record);
+      if (status === 'creating' || status === 'stopped') throw wrongStatus(id, 'update', status);
+      const { updateContainer } = await import('./update-container.ts');
+      const resources = await updateContainer(record, change, schemata);
+      this.#store.write({ ...record, resources });
+    });
+  }
+
   /** The ids of its processes as seen from here, those in cgroups below its own included. */
   processes(id: string): number[] {
     return Cgroup.open(this.#store.read(id).cgroups).processes();
@@ -298,6 +316,8 @@ const HINTS: Readonly<Record<string, string>> = {
   'start:stopped': ENDED,
   'pause:creating': INTERRUPTED,
   'pause:stopped': ENDED,
+  'update:creating': INTERRUPTED,
+  'update:stopped': ENDED,
   'exec:creating': INTERRUPTED,
   'exec:paused': 'resume it first; or with --ignore-paused the process waits for that',
   'exec:stopped': ENDED,

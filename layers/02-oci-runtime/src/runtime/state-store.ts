@@ -35,7 +35,7 @@ import {
   O_RDONLY,
   StrataError,
 } from '@strata/namespaces';
-import type { Hooks } from '../config/spec.ts';
+import type { Hooks, LinuxResources } from '../config/spec.ts';
 import type { ProcessIdentity } from '../process/identity.ts';
 import { CreationUnderWay, Reservation } from './reservation.ts';
 
@@ -56,6 +56,8 @@ export interface ContainerRecord {
   cgroupsMade?: readonly string[];
   /** What was not there before the creation, and so is its own when it was killed half-way. */
   cgroupsToMake?: Readonly<Record<string, string>>;
+  /** Its limits of now, the rules for devices left out. */
+  resources?: LinuxResources;
   /** The unit of systemd that it is in. */
   scope?: string;
   /** Set when creation is complete. */
@@ -78,6 +80,11 @@ export interface ContainerRecord {
   hooks?: Pick<Hooks, 'startContainer' | 'poststart' | 'poststop'>;
   /** config.json, where startContainer hooks are to be run as the container's process would be. */
   configText?: string;
+}
+
+/** The limits that a record keeps. The rules for devices are long, and no update changes them. */
+export function withoutDevices({ devices, ...rest }: LinuxResources): LinuxResources {
+  return rest;
 }
 
 const ID = /^[A-Za-z0-9_.+-]{1,1024}$/;

@@ -1,5 +1,12 @@
 /** `strata run`, `ps`, `logs`, `stop`, `rm`, `exec`, `inspect`, `wait`. */
-import { type Call, type Flag, parseSignal, StrataError, type Verb } from '@strata/namespaces';
+import {
+  type Call,
+  type Flag,
+  parseMemory,
+  parseSignal,
+  StrataError,
+  type Verb,
+} from '@strata/namespaces';
 import type { LinuxResources } from '@strata/oci-runtime';
 import type {
   ContainerConfig,
@@ -9,7 +16,6 @@ import type {
 
 import type { Manager } from '../manager/manager.ts';
 import { withManager } from './global-options.ts';
-import { parseMemory } from './quantities.ts';
 import { ago, shortId, table } from './table.ts';
 
 const INFINITE = Number.POSITIVE_INFINITY;

@@ -74,6 +74,22 @@ export class SystemdScope {
   }
 
   /**
+   * As `set`, for a scope in use: where a limit is refused, all are what they were before.
+   * @param before the limits of now; what it does not name had none
+   * @throws {StrataError} as `set`
+   */
+  async change(resources: CgroupResources, before: CgroupResources): Promise<void> {
+    await this.#systemd.setUnitProperties(this.unit, limitProperties(resources));
+    try {
+      this.cgroup.change(resources);
+    } catch (error) {
+      const old = limitProperties(limitsBefore(resources, before));
+      await this.#systemd.setUnitProperties(this.unit, old);
+      throw error;
+    }
+  }
+
+  /**
    * Kills what is in it, frozen or not, and has systemd remove and forget it.
    * @throws {StrataError} SYSTEMD_CALL, SYSTEMD_JOB, SYSTEMD_TIMEOUT
    */
@@ -82,6 +98,27 @@ export class SystemdScope {
     this.cgroup.kill();
     await this.#systemd.stopUnit(this.unit);
   }
+}
+
+/** The limits that a change replaces; where there was none, what stands for none. */
+function limitsBefore(change: CgroupResources, before: CgroupResources): CgroupResources {
+  const old = <Section extends object>(
+    section: Section | undefined,
+    was: Section | undefined,
+    none: Partial<Section>,
+  ): Section =>
+    Object.fromEntries(
+      Object.keys(section ?? {}).map((key) => [
+        key,
+        was?.[key as keyof Section] ?? none[key as keyof Section],
+      ]),
+    ) as Section;
+  return {
+    memory: old(change.memory, before.memory, { limit: -1, swap: -1, reservation: 0 }),
+    cpu: old(change.cpu, before.cpu, { quota: -1, period: 100_000, shares: 1024, idle: 0 }),
+    pids: old(change.pids, before.pids, { limit: -1 }),
+    blockIO: old(change.blockIO, before.blockIO, { weight: 100 }),
+  };
 }
 
 function scopeProperties(options: ScopeOptions): UnitProperty[] {
