@@ -31,7 +31,7 @@ export type {
 } from './cgroups/resources.ts';
 export type { DeviceIo, IoStats } from './cgroups/stats/io.ts';
 export type { MemoryStats } from './cgroups/stats/memory.ts';
-export type { Pressure, PressureLine } from './cgroups/stats/pressure.ts';
+export { type Pressure, type PressureLine, parsePressure } from './cgroups/stats/pressure.ts';
 export type { CgroupStats } from './cgroups/stats/stats.ts';
 export { SystemdManager, type SystemdOptions } from './cgroups/systemd/manager.ts';
 export { type ScopeOptions, SystemdScope } from './cgroups/systemd/scope.ts';

@@ -17,6 +17,7 @@ export {
   type ProcessIdentity,
   readProcessStat,
 } from './process/identity.ts';
+export type { ContainerEvent, ContainerEventOptions } from './runtime/container-events.ts';
 export type { CreateOptions } from './runtime/create.ts';
 export type { ExecOptions, Executed } from './runtime/exec.ts';
 export { type OciState, Runtime, type RuntimeState } from './runtime/runtime.ts';

@@ -35,6 +35,7 @@ const APPLETS = [
   'grep',
   'touch',
   'mkdir',
+  'mkfifo',
   'test',
   'tty',
   'stty',

@@ -76,6 +76,8 @@ export class Command {
 export class Running {
   readonly child: ChildProcess;
   readonly ended: Promise<Outcome>;
+  /** Its exit code, whatever becomes of its output. */
+  readonly exit: Promise<number | null>;
   #stdout = '';
   #stderr = '';
 
@@ -86,6 +88,9 @@ export class Running {
     });
     child.stderr!.on('data', (data: Buffer) => {
       this.#stderr += data.toString();
+    });
+    this.exit = new Promise((resolve) => {
+      child.on('exit', (code) => resolve(code));
     });
     this.ended = new Promise((resolve) => {
       child.on('close', (code) => {

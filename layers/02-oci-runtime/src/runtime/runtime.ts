@@ -15,6 +15,7 @@
  */
 import {
   Cgroup,
+  type CgroupStats,
   printError,
   StrataError,
   type SyscallName,
@@ -25,6 +26,7 @@ import type { LinuxResources } from '../config/spec.ts';
 import { poststartIsDecisive, runHooks, runHooksWarning, type Warn } from '../hooks/hooks.ts';
 import { startProgram } from '../process/final-program.ts';
 
+import type { ContainerEvent, ContainerEventOptions } from './container-events.ts';
 import { type Created, type CreateOptions, createContainer } from './create.ts';
 import { type ExecOptions, type Executed, execInContainer } from './exec.ts';
 import type { RdtSchemata } from './rdt-schemata.ts';
@@ -211,6 +213,21 @@ export class Runtime {
       const resources = await updateContainer(record, change, schemata);
       this.#store.write({ ...record, resources });
     });
+  }
+
+  /** What its processes have used. */
+  stats(id: string): CgroupStats {
+    return Cgroup.open(this.#store.read(id).cgroups).stats();
+  }
+
+  /** Tells what happens to a container until it ends. */
+  async *events(
+    id: string,
+    options: ContainerEventOptions = {},
+  ): AsyncGenerator<ContainerEvent, void> {
+    const record = this.#store.read(id);
+    const { containerEvents } = await import('./container-events.ts');
+    yield* containerEvents(record, options);
   }
 
   /** The ids of its processes as seen from here, those in cgroups below its own included. */
