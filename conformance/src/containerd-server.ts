@@ -1,5 +1,6 @@
 /**
- * Debian's containerd in a scratch directory, as a peer of strata-cri for benchmarks.
+ * Debian's containerd in a scratch directory, as a peer of strata-cri for benchmarks, and as the one
+ * that calls strata-oci for its pods.
  *
  * It runs in network and mount namespaces of its own: its bridge is made there, and a tmpfs lies on
  * /run, where it and its shims have fixed paths. Its image does not come from a registry, which
@@ -19,8 +20,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { writeImageArchive } from './busybox-image.ts';
 import { end, untilReady } from './cri-server.ts';
-import { type Blob, imageLayoutFiles } from './one-image-registry.ts';
 
 const CNI_PLUGINS = '/usr/lib/cni';
 const CGROUPS = '/sys/fs/cgroup';
@@ -48,12 +49,13 @@ export interface ContainerdServer extends AsyncDisposable {
 
 /**
  * Starts it with one image in its store, under the name given.
+ * @param runtime what its shim is to call in the place of runc
  * @throws {Error} with what it said, where it ends or is not ready within 20 s
  */
-export async function startContainerd(image: string): Promise<ContainerdServer> {
+export async function startContainerd(image: string, runtime = 'runc'): Promise<ContainerdServer> {
   const directory = mkdtempSync(join(tmpdir(), 'strata-containerd-'));
   const socket = join(directory, 'containerd.sock');
-  writeConfiguration(directory, socket);
+  writeConfiguration(directory, socket, runtime);
   // The tmpfs goes with the namespace, and what the shims left in it.
   const script = `mount -t tmpfs strata-run /run && ip link set lo up &&
     exec containerd --config ${directory}/config.toml --log-level error`;
@@ -88,7 +90,7 @@ const podParents = (): string[] =>
     .map((hierarchy) => join(CGROUPS, hierarchy, 'k8s.io'))
     .filter(existsSync);
 
-function writeConfiguration(directory: string, socket: string): void {
+function writeConfiguration(directory: string, socket: string, runtime: string): void {
   const cni = join(directory, 'cni');
   mkdirSync(cni);
   const network = {
@@ -124,26 +126,20 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "${CNI_PLUGINS}"
     conf_dir = "${cni}"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      BinaryName = "${runtime}"
 [plugins."io.containerd.internal.v1.opt"]
   path = "${directory}/opt"
 `,
   );
 }
 
-/** Imports the busybox of `serveOneImage` as an archive in the form of an OCI layout. */
 function importImage(directory: string, socket: string, name: string): void {
-  const layout = mkdtempSync(join(directory, 'image-'));
+  const archive = join(directory, 'image.tar');
   const isPause = name === PAUSE_IMAGE;
-  const files: readonly [string, Blob['bytes'] | string][] = imageLayoutFiles({
-    annotations: { 'io.containerd.image.name': name },
-    command: isPause ? ['/bin/sleep', '1000000'] : ['/bin/sh'],
-  });
-  for (const [path, bytes] of files) {
-    mkdirSync(join(layout, path, '..'), { recursive: true });
-    writeFileSync(join(layout, path), bytes);
-  }
-  const archive = `${layout}.tar`;
-  execFileSync('tar', ['--create', '--file', archive, '-C', layout, '.']);
+  writeImageArchive(archive, { name, ...(isPause && { command: ['/bin/sleep', '1000000'] }) });
   execFileSync('ctr', ['--address', socket, '--namespace', 'k8s.io', 'images', 'import', archive], {
     stdio: 'pipe',
   });

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { spawnIsolated } from './isolation.ts';
+import { spawnIsolated } from '../isolation.ts';
 import { PROGRAMS } from './runtime-tools.ts';
 import { type Ending, judge, type Verdict } from './verdict.ts';
 

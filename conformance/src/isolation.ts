@@ -7,6 +7,8 @@
  *             another one: crun gives the standard input it gets to the container's user
  *   pids      what a program leaves behind ends with it, whoever is killed
  *
+ *   network   another one where that is asked for, with nothing but its loopback interface
+ *
  * The scripts are sh's, with unshare(1): the peers know nothing of Strata.
  */
 import { type SpawnOptions, spawn } from 'node:child_process';
@@ -17,6 +19,8 @@ import { Cgroup, detectCgroups } from '@strata/namespaces';
 const ENTER = `
 while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift
 exec "$@"`;
+
+const LOOPBACK = 'ip link set lo up; ';
 
 /** Mounts the hierarchies that come first: type, options and place of each. */
 const MOUNT = `set -e
@@ -61,8 +65,14 @@ export interface Isolated extends Disposable {
   readonly process: ReturnType<typeof spawn>;
 }
 
+export interface IsolationOptions extends SpawnOptions {
+  /** A network namespace as well. */
+  readonly network?: boolean;
+}
+
 /** Starts a command in a place of its own. Disposing of it ends what is left, and removes the place. */
-export function spawnIsolated(command: readonly string[], options: SpawnOptions): Isolated {
+export function spawnIsolated(command: readonly string[], options: IsolationOptions): Isolated {
+  const { network = false, ...spawnOptions } = options;
   const { mode, hierarchies } = detectCgroups();
   const mounts = hierarchies.flatMap(({ key, mountPoint }) => [
     mode === 'v2' ? 'cgroup2' : 'cgroup',
@@ -76,10 +86,10 @@ export function spawnIsolated(command: readonly string[], options: SpawnOptions)
   });
   const arguments_ = [
     ...['-c', ENTER, 'sh', ...Object.values(cgroup.paths), '--'],
-    ...[...TOGETHER, ...NAMESPACES],
-    ...['sh', '-c', MOUNT, 'sh', ...mounts, '--', ...command],
+    ...[...TOGETHER, ...NAMESPACES, ...(network ? ['--net'] : [])],
+    ...['sh', '-c', network ? LOOPBACK + MOUNT : MOUNT, 'sh', ...mounts, '--', ...command],
   ];
-  const child = spawn('sh', arguments_, options);
+  const child = spawn('sh', arguments_, spawnOptions);
   const place = undo.move();
   return { process: child, [Symbol.dispose]: () => place.dispose() };
 }
