@@ -9,6 +9,9 @@
  * A blob is thus there completely or not at all, whatever dies when. A writer that dies leaves an
  * unlocked file in `ingest/`, which `removeStaleIngests` takes away: the lock, not an age, says
  * that nobody is writing it any more.
+ *
+ * What comes from far away is written to `partial/<algorithm>-<hex>` instead: whoever wants the same
+ * blob waits for the lock, and goes on where the last one ended. See partial-blob.ts.
  */
 import { createHash, type Hash, randomBytes } from 'node:crypto';
 import {
@@ -48,25 +51,32 @@ export interface BlobId {
 
 const WRITE_NEW = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
+/** An open, locked file, and what becomes of it where the blob is not committed. */
+export interface WriterFile {
+  path: string;
+  fd: number;
+  /** Left for the next one, unless what is in it is wrong. */
+  keep?: boolean;
+}
+
 export class BlobWriter implements Disposable {
   readonly #content: string;
   readonly #expected: Expected;
   readonly #algorithm: DigestAlgorithm;
   readonly #hash: Hash;
-  readonly #path: string;
-  readonly #fd: number;
+  readonly #file: WriterFile;
   #size = 0;
   #open = true;
+  #isWrong = false;
 
-  constructor(options: { content: string; ingest: string; expected: Expected }) {
+  constructor(options: { content: string; file: WriterFile; expected: Expected }) {
     const { digest } = options.expected;
     this.#content = options.content;
     this.#expected = options.expected;
     this.#algorithm = digest ? algorithmOf(digest) : 'sha256';
     this.#hash = createHash(this.#algorithm);
-    const { path, fd } = openLocked(options.ingest);
-    this.#path = path;
-    this.#fd = fd;
+    this.#file = options.file;
+    this.#takeIn();
   }
 
   /** Bytes written so far. */
@@ -84,7 +94,7 @@ export class BlobWriter implements Disposable {
       throw this.#wrongSize();
     }
     this.#hash.update(bytes);
-    for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done);
+    for (let done = 0; done < bytes.length; ) done += writeSync(this.#file.fd, bytes, done);
   }
 
   /**
@@ -97,25 +107,35 @@ export class BlobWriter implements Disposable {
     if (size !== undefined && this.#size !== size) throw this.#wrongSize();
     const digest = this.#digest(wanted ? algorithmOf(wanted) : this.#algorithm);
     if (wanted !== undefined && digest !== wanted) {
+      this.#isWrong = true;
       throw new StrataError('DIGEST_MISMATCH', `content of ${wanted} has the digest ${digest}`, {
         hint: 'what was received is not what was asked for: damaged on the way, or forged',
       });
     }
-    fsyncSync(this.#fd);
+    fsyncSync(this.#file.fd);
     const path = join(this.#content, layoutPath(digest));
-    renameSync(this.#path, path);
+    renameSync(this.#file.path, path);
     this.#open = false;
-    closeSync(this.#fd);
+    closeSync(this.#file.fd);
     syncDirectory(dirname(path));
     return { digest, size: this.#size };
   }
 
-  /** Throws away what was not committed. */
+  /** Throws away what was not committed, or leaves it for the next one. */
   [Symbol.dispose](): void {
     if (!this.#open) return;
     this.#open = false;
-    unlinkSync(this.#path);
-    closeSync(this.#fd);
+    if (!this.#file.keep || this.#isWrong || this.#size === 0) unlinkSync(this.#file.path);
+    closeSync(this.#file.fd);
+  }
+
+  /** What an earlier writer has left in the file counts as written. */
+  #takeIn(): void {
+    const chunk = Buffer.allocUnsafe(1 << 18);
+    for (let count = -1; count !== 0; this.#size += count) {
+      count = readSync(this.#file.fd, chunk, 0, chunk.length, null);
+      this.#hash.update(chunk.subarray(0, count));
+    }
   }
 
   #digest(algorithm: DigestAlgorithm): Digest {
@@ -128,7 +148,7 @@ export class BlobWriter implements Disposable {
     const hash = createHash(algorithm);
     const chunk = Buffer.allocUnsafe(1 << 18);
     for (let at = 0; at < this.#size; ) {
-      const count = readSync(this.#fd, chunk, 0, chunk.length, at);
+      const count = readSync(this.#file.fd, chunk, 0, chunk.length, at);
       if (count === 0) throw this.#wrongSize();
       hash.update(chunk.subarray(0, count));
       at += count;
@@ -137,6 +157,7 @@ export class BlobWriter implements Disposable {
   }
 
   #wrongSize(): StrataError {
+    this.#isWrong = this.#size > (this.#expected.size ?? this.#size);
     const { digest, size } = this.#expected;
     const found = this.#size > size! ? `more than the ${size}` : `${this.#size} of the ${size}`;
     const message = `${digest ?? 'the blob'} has ${found} bytes that were announced`;
@@ -144,7 +165,8 @@ export class BlobWriter implements Disposable {
   }
 }
 
-function openLocked(directory: string): { path: string; fd: number } {
+/** A new file in `ingest/`. */
+export function openLocked(directory: string): WriterFile {
   for (;;) {
     const path = join(directory, randomBytes(12).toString('hex'));
     const fd = openSync(path, WRITE_NEW, 0o600);

@@ -3,6 +3,7 @@
  *
  *   <root>/content/blobs/<algorithm>/<hex>   one file per blob: manifests, configurations, layers
  *   <root>/content/ingest/<random>           blobs that are being written
+ *   <root>/content/partial/<name>            blobs that are being fetched, or were (partial-blob.ts)
  *
  * The directory below `content/` is that of an OCI image layout, so a blob can be hard-linked into
  * an exported layout as it is. Any number of processes may use a store at once: writing the same
@@ -21,7 +22,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { StrataError } from '@strata/namespaces';
-import { type BlobId, BlobWriter, type Expected, removeStaleIngests } from './blob-writer.ts';
+import {
+  type BlobId,
+  BlobWriter,
+  type Expected,
+  openLocked,
+  removeStaleIngests,
+} from './blob-writer.ts';
 import {
   algorithmOf,
   DIGEST_ALGORITHMS,
@@ -31,20 +38,25 @@ import {
   isDigest,
   layoutPath,
 } from './digest.ts';
+import { openPartial, removePartials } from './partial-blob.ts';
 
 export class ContentStore {
   readonly #content: string;
   readonly #ingest: string;
+  readonly #partial: string;
 
   /** Opens (and where needed makes) the store below `root`, and removes what dead writers left. */
   constructor(root: string) {
     this.#content = join(root, 'content');
     this.#ingest = join(root, 'content', 'ingest');
+    this.#partial = join(root, 'content', 'partial');
     for (const algorithm of DIGEST_ALGORITHMS) {
       mkdirSync(join(this.#content, 'blobs', algorithm), { recursive: true, mode: 0o700 });
     }
     mkdirSync(this.#ingest, { recursive: true, mode: 0o700 });
+    mkdirSync(this.#partial, { recursive: true, mode: 0o700 });
     removeStaleIngests(this.#ingest);
+    removePartials(this.#partial);
   }
 
   /** The file that holds a blob, whether it is there or not. */
@@ -104,7 +116,27 @@ export class ContentStore {
 
   /** Begins a blob; what is not committed is gone when the writer is disposed. */
   writer(expected: Expected = {}): BlobWriter {
-    return new BlobWriter({ content: this.#content, ingest: this.#ingest, expected });
+    return new BlobWriter({ content: this.#content, file: openLocked(this.#ingest), expected });
+  }
+
+  /**
+   * Goes on with a blob that is fetched in pieces: the writer begins after what is there already.
+   * Waits while another process fetches the same.
+   * @returns undefined where the blob has come
+   */
+  async resume(
+    expected: { digest: Digest; size: number },
+    signal?: AbortSignal,
+  ): Promise<BlobWriter | undefined> {
+    const { digest, size } = expected;
+    const isThere = (): boolean => this.size(digest) === size;
+    const file = await openPartial(this.#partial, digest, { size, isThere, signal });
+    return file && new BlobWriter({ content: this.#content, file, expected });
+  }
+
+  /** Gives up all blobs that were not fetched to their end. @returns bytes */
+  removePartials(): number {
+    return removePartials(this.#partial, 0);
   }
 
   /** Stores bytes that are all there. */

@@ -13,6 +13,8 @@ export interface Descriptor {
   size: number;
   platform?: Platform;
   annotations?: Readonly<Record<string, string>>;
+  /** Of what is no image: what it is. */
+  artifactType?: string;
 }
 
 /** @throws {StrataError} INVALID_IMAGE, INVALID_DIGEST */
@@ -24,6 +26,8 @@ export function parseDescriptor(value: unknown, field: string): Descriptor {
     size: byteCount(object.size, `${field}.size`),
   };
   if (object.platform) descriptor.platform = parsePlatform(object.platform, `${field}.platform`);
+  const artifactType = optionalString(object.artifactType, `${field}.artifactType`);
+  if (artifactType) descriptor.artifactType = artifactType;
   if (object.annotations) {
     descriptor.annotations = stringMapOf(object.annotations, `${field}.annotations`);
   }

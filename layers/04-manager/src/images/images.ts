@@ -31,6 +31,7 @@ import { collectGarbage } from './garbage.ts';
 import { type Image, type ImageDocuments, readDocuments, resolveManifest } from './image.ts';
 import { ImageNames, imageNotFound, type NamedImage } from './image-names.ts';
 import { MAX_MANIFEST_BYTES } from './manifest.ts';
+import type { Platform } from './platform.ts';
 
 export interface ImagesOptions {
   /** The directory of all images: '/var/lib/strata'. */
@@ -214,7 +215,7 @@ export class Images {
   async #pull(reference: Reference, options: PullOptions): Promise<Image> {
     const { pullImage } = await import('../registry/pull-image.ts');
     return this.#adding(async () =>
-      this.#record(reference, await pullImage(this, reference, options)),
+      this.#record(reference, await pullImage(this, reference, options), options.platform),
     );
   }
 
@@ -229,9 +230,9 @@ export class Images {
   }
 
   /** Unpacks an image whose blobs are in the store, and gives it its names. */
-  async #record(reference: Reference, target: Descriptor): Promise<Image> {
+  async #record(reference: Reference, target: Descriptor, platform?: Platform): Promise<Image> {
     const read = ({ digest }: Descriptor): Buffer => this.content.read(digest, MAX_MANIFEST_BYTES);
-    const { descriptor } = await resolveManifest(target, read);
+    const { descriptor } = await resolveManifest(target, read, platform);
     const documents = this.#documentsOf(descriptor.digest);
     await this.snapshots.ensure(documents.layers);
     const { configDigest: config, size } = documents;

@@ -1,10 +1,11 @@
 /** Manifests, tags and referrers. */
+import type { Descriptor } from '../images/descriptor.ts';
 import { MAX_MANIFEST_BYTES, OCI_INDEX } from '../images/manifest.ts';
 import { isTag } from '../references/reference.ts';
 import type { Exchange } from './exchange.ts';
 import { manifestFacts } from './manifest-facts.ts';
 import { failure } from './registry-failure.ts';
-import type { Referrer, Repositories } from './repositories.ts';
+import type { Repositories } from './repositories.ts';
 import type { Route } from './route.ts';
 
 const MAX_PAGE = 10_000;
@@ -100,7 +101,7 @@ export function referrers(
 }
 
 /** The first of them that fit into an index; at least one. */
-function fitting(all: readonly Referrer[]): readonly Referrer[] {
+function fitting(all: readonly Descriptor[]): readonly Descriptor[] {
   let size = 0;
   const end = all.findIndex((referrer, index) => {
     size += Buffer.byteLength(JSON.stringify(referrer)) + 1;

@@ -28,10 +28,6 @@ export interface Page {
   after: string | undefined;
 }
 
-export interface Referrer extends Descriptor {
-  artifactType?: string;
-}
-
 interface ManifestRow {
   digest: Digest;
   media_type: string;
@@ -232,7 +228,7 @@ export class Repositories implements Disposable {
   }
 }
 
-function toReferrer(row: ManifestRow): Referrer {
+function toReferrer(row: ManifestRow): Descriptor {
   const { digest, media_type: mediaType, size, artifact_type: artifactType } = row;
   const annotations: Record<string, string> = JSON.parse(row.annotations);
   return {

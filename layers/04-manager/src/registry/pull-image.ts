@@ -16,6 +16,7 @@ import type { Platform } from '../images/platform.ts';
 import { layerCompression } from '../layers/layer-media.ts';
 import type { Reference } from '../references/reference.ts';
 import type { SnapshotStore } from '../snapshots/snapshot-store.ts';
+import { fetchBlob } from './fetch-blob.ts';
 import { RegistryClient, type RegistryOptions } from './registry-client.ts';
 
 export interface PullProgress {
@@ -63,7 +64,9 @@ export async function pullImage(
     return bytes;
   };
   const { manifest } = await resolveManifest(target.descriptor, read, options.platform);
-  await new Fetching({ client, ...stores, progress: options.progress }).image(manifest, aborting);
+  const { progress } = options;
+  const fetching = new Fetching({ client, ...stores, progress, signal: aborting.signal });
+  await fetching.image(manifest, aborting);
   return target.descriptor;
 }
 
@@ -89,17 +92,20 @@ class Fetching {
   readonly #content: ContentStore;
   readonly #snapshots: SnapshotStore;
   readonly #progress: ((progress: PullProgress) => void) | undefined;
+  readonly #signal: AbortSignal;
 
   constructor(options: {
     client: RegistryClient;
     content: ContentStore;
     snapshots: SnapshotStore;
     progress: ((progress: PullProgress) => void) | undefined;
+    signal: AbortSignal;
   }) {
     this.#client = options.client;
     this.#content = options.content;
     this.#snapshots = options.snapshots;
     this.#progress = options.progress;
+    this.#signal = options.signal;
   }
 
   async image(manifest: Manifest, aborting: Aborting): Promise<void> {
@@ -144,15 +150,28 @@ class Fetching {
       this.#progress?.({ digest, received: size, size, existed: true });
       return;
     }
-    await this.#content.ingest(this.#reported(digest, size), { digest, size });
+    const wasThere = await this.#fetch(digest, size);
+    // The fault may be in what an earlier fetch has left: once more, from the beginning.
+    if (wasThere === 'wrong') await this.#fetch(digest, size);
   }
 
-  async *#reported(digest: Digest, size: number): AsyncGenerator<Uint8Array> {
-    let received = 0;
-    for await (const chunk of this.#client.blob(digest)) {
-      received += chunk.length;
-      this.#progress?.({ digest, received, size, existed: false });
-      yield chunk;
+  async #fetch(digest: Digest, size: number): Promise<'done' | 'wrong'> {
+    using writer = await this.#content.resume({ digest, size }, this.#signal);
+    if (!writer) {
+      this.#progress?.({ digest, received: size, size, existed: true });
+      return 'done';
     }
+    const begun = writer.size;
+    const onProgress = (received: number): void =>
+      this.#progress?.({ digest, received, size, existed: false });
+    await fetchBlob({ client: this.#client, digest, size, onProgress }, writer);
+    try {
+      writer.commit();
+    } catch (error) {
+      const isMismatch = error instanceof StrataError && error.code === 'DIGEST_MISMATCH';
+      if (isMismatch && begun > 0) return 'wrong';
+      throw error;
+    }
+    return 'done';
   }
 }
