@@ -9,6 +9,7 @@ import {
   errnoOf,
   localSyscalls,
   MAILBOX_FD,
+  P_PIDFD,
   POLLIN,
   ProcessHandle,
   SIGKILL,
@@ -16,10 +17,12 @@ import {
   SyscallError,
   type Syscalls,
   stringVector,
+  WEXITED,
+  WNOHANG,
 } from '@strata/namespaces';
 import type { LabCgroup, Performer, PerformerOptions, Stage } from './stage.ts';
 
-/** Between two looks whether a process has become its program, in milliseconds. */
+/** Between two looks at what a process has become, in milliseconds. */
 const LOOK_MS = 2;
 const END_LIMIT_MS = 5000;
 /** What the kernel shows as the executable of a stub: a memory file (layer 01, stub/spawn.ts). */
@@ -41,6 +44,9 @@ export class KernelStage implements Stage, Disposable {
   readonly cgroups: KernelCgroup[] = [];
   readonly #options: KernelStageOptions;
   readonly #held = new DisposableStack();
+  readonly #graves = new DisposableStack();
+  readonly #orphans: ProcessHandle[] = [];
+  #isEnding = false;
 
   constructor(options: KernelStageOptions) {
     this.#options = options;
@@ -63,13 +69,35 @@ export class KernelStage implements Stage, Disposable {
   }
 
   spawn(title: string, options: PerformerOptions = {}): Performer {
-    return new KernelPerformer(title, Stub.spawn({ title, ...options }), this.#adopt);
+    return new KernelPerformer(title, Stub.spawn({ title, ...options }), this.#family);
   }
 
-  readonly #adopt = (performer: KernelPerformer): void => {
-    this.performers.push(performer);
-    this.#held.defer(() => performer.end());
+  readonly #family: Family = {
+    adopt: (performer) => {
+      this.performers.push(performer);
+      this.#held.defer(() => performer.end());
+    },
+    bury: (process) => {
+      if (this.#graves.disposed) process[Symbol.dispose]();
+      else this.#orphans.push(this.#graves.use(process));
+    },
+    awaitEnd: (process) => {
+      const deadline = Date.now() + END_LIMIT_MS;
+      while (!isReadable(process, LOOK_MS) && Date.now() < deadline) {
+        if (this.#isEnding) this.#reapOrphans();
+      }
+    },
   };
+
+  /**
+   * Whom others have cloned, and who has come to us since they ended. Number 1 of a PID namespace does not
+   * end before everybody in it has been reaped.
+   */
+  #reapOrphans(): void {
+    for (const orphan of this.#orphans) {
+      localSyscalls().attempt('waitid', P_PIDFD, orphan.fd, null, WEXITED + WNOHANG, null);
+    }
+  }
 
   cgroup(name: string, resources: CgroupResources = {}): LabCgroup {
     const cgroup = new KernelCgroup(name, Cgroup.create(`${this.#options.cgroupPath}/${name}`));
@@ -88,8 +116,19 @@ export class KernelStage implements Stage, Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isEnding = true;
     this.#held.dispose();
+    this.#graves.dispose();
   }
+}
+
+/** What a performer needs of its stage. */
+interface Family {
+  adopt(performer: KernelPerformer): void;
+  /** Keeps a process that has ended, until it can be reaped. */
+  bury(process: ProcessHandle): void;
+  /** Returns when a process that was killed has ended. */
+  awaitEnd(process: ProcessHandle): void;
 }
 
 class KernelPerformer implements Performer {
@@ -97,21 +136,21 @@ class KernelPerformer implements Performer {
   readonly pid: number;
   readonly sys: Syscalls;
   readonly #stub: Stub;
-  readonly #adopt: (performer: KernelPerformer) => void;
+  readonly #family: Family;
   #program: ProcessHandle | undefined;
   #status: ChildStatus | undefined;
 
-  constructor(title: string, stub: Stub, adopt: (performer: KernelPerformer) => void) {
+  constructor(title: string, stub: Stub, family: Family) {
     this.title = title;
     this.pid = stub.pid;
     this.sys = stub.sys;
     this.#stub = stub;
-    this.#adopt = adopt;
-    adopt(this);
+    this.#family = family;
+    family.adopt(this);
   }
 
   clone(title: string, options: CloneOptions): Performer {
-    return new KernelPerformer(title, this.#stub.clone(options), this.#adopt);
+    return new KernelPerformer(title, this.#stub.clone(options), this.#family);
   }
 
   exec(path: string, argv: readonly string[], env: Readonly<Record<string, string>> = {}): void {
@@ -163,24 +202,19 @@ class KernelPerformer implements Performer {
   }
 
   end(): void {
-    if (!this.#program) {
-      using process = ProcessHandle.find(this.pid);
-      this.#stub[Symbol.dispose]();
-      if (process) awaitEnd(process);
-      return;
-    }
-    this.#program.trySignal(SIGKILL);
-    awaitEnd(this.#program);
-    this.#reap(this.#program);
-    this.#program[Symbol.dispose]();
+    const process = this.#program ?? ProcessHandle.find(this.pid);
+    if (this.#program) this.#program.trySignal(SIGKILL);
+    else this.#stub[Symbol.dispose]();
+    if (!process) return;
+    this.#family.awaitEnd(process);
+    if (this.#program) this.#reap(process);
     this.#program = undefined;
+    this.#family.bury(process);
   }
 }
 
-/** A killed process ends, at the latest, when what it does in the kernel is done. */
-function awaitEnd(process: ProcessHandle): void {
-  localSyscalls().poll(process.fd, POLLIN, END_LIMIT_MS);
-}
+const isReadable = (process: ProcessHandle, patienceMs: number): boolean =>
+  localSyscalls().poll(process.fd, POLLIN, patienceMs) !== 0;
 
 class KernelCgroup implements LabCgroup {
   readonly name: string;

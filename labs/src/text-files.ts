@@ -1,6 +1,15 @@
 /** Small text files by system calls: the kernel's interfaces in /proc and /sys are such. */
-import { O_CLOEXEC, O_RDONLY, O_WRONLY, SyscallError, type Syscalls } from '@strata/namespaces';
+import {
+  O_CLOEXEC,
+  O_CREAT,
+  O_RDONLY,
+  O_WRONLY,
+  SyscallError,
+  type Syscalls,
+} from '@strata/namespaces';
 
+/** The kernel refuses a mode for a file that is not to be made. */
+const NEW_FILE_MODE = 0o644;
 const CHUNK_BYTES = 64 << 10;
 
 /**
@@ -8,7 +17,8 @@ const CHUNK_BYTES = 64 << 10;
  * @throws {SyscallError} of write(2) with the path in place of the descriptor
  */
 export function writeText(sys: Syscalls, path: string, text: string, flags = 0): void {
-  const fd = sys.openat2(path, { flags: O_WRONLY | O_CLOEXEC | flags, mode: flags ? 0o644 : 0 });
+  const mode = (flags & O_CREAT) !== 0 ? NEW_FILE_MODE : 0;
+  const fd = sys.openat2(path, { flags: O_WRONLY | O_CLOEXEC | flags, mode });
   try {
     sys.write(fd, text);
   } catch (error) {

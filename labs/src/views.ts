@@ -103,7 +103,7 @@ export const mountsView = (below: string): View => ({
 });
 
 /** This lab's host and all performers. */
-const everybody = (stage: Stage): { title: string; pid: number }[] => [
+export const everybody = (stage: Stage): { title: string; pid: number }[] => [
   { title: 'lab', pid: process.pid },
   ...stage.performers,
 ];
@@ -165,7 +165,8 @@ function lookAt(look: () => string): string {
   }
 }
 
-const rowsOf = (rows: readonly (readonly string[])[]): string[] =>
+/** Rows of a view in columns. */
+export const rowsOf = (rows: readonly (readonly string[])[]): string[] =>
   table(
     rows.map((row) => [...row]),
     '  ',

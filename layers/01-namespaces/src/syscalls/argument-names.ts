@@ -112,6 +112,8 @@ function makeNamers(): Namers {
         userns_fd: undefined,
       }),
     },
+    fsopen: { 1: bits(family('FSOPEN_')) },
+    fsconfig: { 1: oneOf(family('FSCONFIG_SET_', 'FSCONFIG_CMD_')) },
     fsmount: { 1: bits(family('FSMOUNT_')), 2: bits(MOUNT_ATTR) },
     prctl: {
       0: oneOf(

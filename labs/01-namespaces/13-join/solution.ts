@@ -1,0 +1,33 @@
+/**
+ * Lab 01.13, solved. A pidfd is a process, where a pid is a number that may be another process's by now.
+ * With one, setns(2) joins several namespaces at once, all or none. Of the PID namespace that holds for the
+ * children: so the visitor is inside with all but its number, and who it starts is there wholly.
+ */
+import type { LabFile } from '@strata/labs';
+import { CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, MS_PRIVATE, MS_REC } from '@strata/namespaces';
+import type { Scene } from './check.ts';
+
+const lab: LabFile<Scene> = (stage) => {
+  const launcher = stage.spawn('launcher');
+  const visitor = stage.spawn('visitor');
+
+  const container = stage.step('a container: a process in three namespaces', () => {
+    const flags = CLONE_NEWPID + CLONE_NEWNS + CLONE_NEWUTS;
+    const child = launcher.clone('container', { flags });
+    child.sys.sethostname('box');
+    child.sys.mount({ target: '/', flags: MS_REC | MS_PRIVATE });
+    child.sys.mount({ source: 'proc', target: '/proc', type: 'proc' });
+    return child;
+  });
+
+  stage.step('the visitor goes in', () => {
+    const pidfd = visitor.sys.pidfdOpen(container.pid);
+    visitor.sys.setns(pidfd, CLONE_NEWPID + CLONE_NEWNS + CLONE_NEWUTS);
+    visitor.sys.close(pidfd);
+  });
+
+  const guest = stage.step('what the visitor starts', () => visitor.clone('guest', { flags: 0 }));
+
+  return { container, visitor, guest };
+};
+export default lab;
