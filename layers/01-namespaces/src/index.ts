@@ -153,6 +153,7 @@ export * from './seccomp/kernel-support.ts';
 export * from './seccomp/listener.ts';
 export { parseSeccompProfile } from './seccomp/parse-profile.ts';
 export type * from './seccomp/profile.ts';
+export { type SeccompVocabulary, seccompVocabulary } from './seccomp/vocabulary.ts';
 export * from './security-modules/labels.ts';
 export * from './security-modules/security-modules.ts';
 export { type ArmedStub, startArmedStub } from './stub/armed-stub.ts';

@@ -1,6 +1,7 @@
 /** Layer 02: an OCI runtime. @see https://github.com/opencontainers/runtime-spec */
 
 export { defaultSpec, rootlessSpec } from './config/default-spec.ts';
+export { type Features, runtimeFeatures } from './config/features.ts';
 export { OCI_VERSION } from './config/oci-version.ts';
 export { type Bundle, readBundle } from './config/read-bundle.ts';
 export type * from './config/spec.ts';

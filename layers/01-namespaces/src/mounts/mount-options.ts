@@ -89,6 +89,23 @@ const SWITCHES: Readonly<Record<string, Partial<MountOptions>>> = {
   ridmap: { idmap: true, recursiveIdmap: true },
 };
 
+/** What fsconfig(2) takes as flags of a superblock, whatever the file system. */
+const SUPERBLOCK_FLAGS = 'sync async dirsync lazytime nolazytime mand nomand'.split(' ');
+
+/** All options that are no file system's own parameters, in alphabetical order. */
+export function knownMountOptions(): string[] {
+  const attributes = Object.keys(ATTRIBUTES);
+  return [
+    ...new Set([
+      ...attributes,
+      ...attributes.map((word) => `r${word}`),
+      ...Object.keys(PROPAGATION_WORDS),
+      ...Object.keys(SWITCHES),
+      ...SUPERBLOCK_FLAGS,
+    ]),
+  ].sort();
+}
+
 const lookUp = <T>(table: Readonly<Record<string, T>>, word: string): T | undefined =>
   Object.hasOwn(table, word) ? table[word] : undefined;
 

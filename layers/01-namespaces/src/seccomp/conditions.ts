@@ -31,7 +31,7 @@ export interface Condition {
   mask: bigint;
 }
 
-const OPERATORS: Readonly<Record<string, Pick<Condition, 'comparison' | 'negated'>>> = {
+export const OPERATORS: Readonly<Record<string, Pick<Condition, 'comparison' | 'negated'>>> = {
   SCMP_CMP_EQ: { comparison: 'eq', negated: false },
   SCMP_CMP_NE: { comparison: 'eq', negated: true },
   SCMP_CMP_GT: { comparison: 'gt', negated: false },

@@ -33,6 +33,10 @@ export const verbs: Readonly<Record<string, Verb | LazyVerb>> = {
     summary: 'change the limits of a container',
     load: async () => (await import('./update.ts')).update,
   },
+  features: {
+    summary: 'show what this runtime can do, as JSON',
+    load: async () => (await import('./features.ts')).features,
+  },
   events: {
     summary: 'tell what a container uses, and when it is out of memory',
     load: async () => (await import('./events.ts')).events,

@@ -15,6 +15,7 @@ import {
   straightPath,
   text,
 } from './checks.ts';
+import { HOOK_NAMES } from './hook-names.ts';
 import { Problem, problemAt, shown } from './problem.ts';
 import { idMapping, linux } from './shape-linux.ts';
 import { process, programPath } from './shape-process.ts';
@@ -89,14 +90,7 @@ const hook: Check = object<Hook>(
   ['path'],
 );
 const hooks: Check = object<Hooks>(
-  {
-    prestart: list(hook),
-    createRuntime: list(hook),
-    createContainer: list(hook),
-    startContainer: list(hook),
-    poststart: list(hook),
-    poststop: list(hook),
-  },
+  Object.fromEntries(HOOK_NAMES.map((name) => [name, list(hook)])) as Record<keyof Hooks, Check>,
   [],
 );
 
