@@ -17,14 +17,9 @@ export {
   type RuncOptions,
 } from './containerd/runc-options.ts';
 export type { ExitInfo } from './keeper/exit-record.ts';
-export {
-  type CriRecord,
-  MAX_CONTENT_BYTES,
-  parseRecord,
-  type StreamName,
-  streamContent,
-} from './logs/cri-record.ts';
-export type { LogFormat, LogSettings, StdioPaths } from './service/records.ts';
+export { type CriRecord, parseRecord, streamContent } from './logs/cri-record.ts';
+export { type LogFormatName, MAX_CONTENT_BYTES, type StreamName } from './logs/log-format.ts';
+export type { LogSettings, StdioPaths } from './service/records.ts';
 export { Shim, type ShimOptions } from './service/shim.ts';
 export type * from './service/shim-api.ts';
 export { ShimClient } from './service/shim-client.ts';

@@ -1,9 +1,10 @@
 /** The shim in this process, with real containers: life cycle, log, exec, takeover, leftovers. */
 import { readdirSync, readFileSync, renameSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SIGKILL, SIGTERM, Stub } from '@strata/namespaces';
+import { localSyscalls, SIGKILL, SIGTERM, Stub } from '@strata/namespaces';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type CriRecord, parseRecord, streamContent } from '../src/logs/cri-record.ts';
+import { Stage } from '../src/logs/stage.ts';
 import { Shim } from '../src/service/shim.ts';
 import type { ShimEvent } from '../src/service/shim-api.ts';
 import { TestArea } from './bundle.ts';
@@ -15,8 +16,16 @@ let before: { descriptors: number; children: string };
 const children = () => readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'latin1');
 const descriptors = () => readdirSync('/proc/self/fd').length;
 
-// The stub's executable is made once in a process, and stays.
-beforeAll(() => Stub.spawn()[Symbol.dispose]());
+// The stub's executable and the pipe to look at stages are made once in a process, and stay.
+beforeAll(() => {
+  Stub.spawn()[Symbol.dispose]();
+  const sys = localSyscalls();
+  const [read, write] = sys.pipe2();
+  const stage = new Stage({ read, write });
+  stage.peek(0);
+  stage.clear();
+  for (const fd of [read, write]) sys.close(fd);
+});
 
 beforeEach(() => {
   area = new TestArea();

@@ -11,7 +11,7 @@
  */
 import { StrataError } from '@strata/namespaces';
 import type { ExitInfo } from '../keeper/exit-record.ts';
-import type { StreamName } from '../logs/cri-record.ts';
+import type { StreamName } from '../logs/log-format.ts';
 import { DetachKeys, parseDetachKeys } from './detach-keys.ts';
 
 /** What a client that does not read may make us hold. */

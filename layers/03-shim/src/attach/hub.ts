@@ -7,7 +7,7 @@
  *     well, and it reads nothing for 10 s, it is left behind for their sake.
  */
 import { StrataError } from '@strata/namespaces';
-import type { StreamName } from '../logs/cri-record.ts';
+import type { StreamName } from '../logs/log-format.ts';
 import type { ProcessRecord } from '../service/records.ts';
 import type { Stdin } from '../stdio/stdin.ts';
 import { type AttachEnd, Attachment, type AttachOptions, type AttachTarget } from './attachment.ts';

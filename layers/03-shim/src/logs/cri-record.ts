@@ -13,69 +13,15 @@
  * never printed (CRI-O's conmon does that). Bytes are not interpreted: binary stays binary, and
  * `\r\n` stays `\r\n`.
  *
- * Where a line is cut depends on its content only, never on how it arrived: 16384 bytes to a
- * record, the default of containerd and CRI-O.
+ * Here they are read; record-formatter.ts writes them.
  *
  * @see https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md
  */
 import { StrataError } from '@strata/namespaces';
-import type { RecordBuffer } from './record-buffer.ts';
+import type { StreamName } from './log-format.ts';
 
-export type StreamName = 'stdout' | 'stderr';
-
-/** Content bytes of a record; a longer line is cut. */
-export const MAX_CONTENT_BYTES = 16384;
 const NEWLINE = 10;
 const SPACE = 32;
-
-export interface Batch {
-  stream: StreamName;
-  /** Nanoseconds of the Unix epoch; one time for all records of a batch. */
-  timestampNs: bigint;
-  /** No byte will follow: an unfinished last line is written too. */
-  end: boolean;
-}
-
-/**
- * Appends the records that `input` makes to `out`.
- *
- * @returns how many bytes of input became records. The rest, at most 16384 bytes, is the beginning
- *   of a line and must be given again with what follows it.
- */
-export function formatRecords(input: Uint8Array, batch: Batch, out: RecordBuffer): number {
-  const time = formatTimestamp(batch.timestampNs);
-  const full = Buffer.from(`${time} ${batch.stream} F `);
-  const partial = Buffer.from(`${time} ${batch.stream} P `);
-  let at = 0;
-  while (at < input.length) {
-    const newline = input.indexOf(NEWLINE, at);
-    const stop = newline === -1 ? input.length : newline;
-    for (; stop - at > MAX_CONTENT_BYTES; at += MAX_CONTENT_BYTES) {
-      out.appendRecord(partial, input, at, at + MAX_CONTENT_BYTES);
-    }
-    if (newline === -1) break;
-    out.appendRecord(full, input, at, newline);
-    at = newline + 1;
-  }
-  if (batch.end && at < input.length) {
-    out.appendRecord(partial, input, at, input.length);
-    at = input.length;
-  }
-  return at;
-}
-
-let cachedSecond = -1n;
-let cachedText = '';
-
-/** RFC 3339 in UTC with nine digits of a second (Go's RFC3339Nano reads any number of them). */
-export function formatTimestamp(ns: bigint): string {
-  const second = ns / 1_000_000_000n;
-  if (second !== cachedSecond) {
-    cachedText = new Date(Number(second) * 1000).toISOString().slice(0, 19);
-    cachedSecond = second;
-  }
-  return `${cachedText}.${String(ns % 1_000_000_000n).padStart(9, '0')}Z`;
-}
 
 export interface CriRecord {
   /** As it stands in the log: RFC 3339 with up to nine digits of a second. */

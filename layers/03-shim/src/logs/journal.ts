@@ -1,183 +1,170 @@
 /**
- * The journal of one stream: where its bytes are between the pipe and the log.
+ * The journal of one stream: how far its log has come, and the line that is not finished yet.
  *
- *   offset 0     magic 'SLJ1'  u32
- *          4     flags         u32   1: no byte follows (end of the stream)
- *          8     start         u64   offset of the first byte that is not yet in the log
- *          16    log offset    u64   size of the log when its records were about to be written
- *          24    log device    u64   ┐ which file the log offset is of
+ *   offset 0     magic 'SLJ2'  u32
+ *          4     state         u32   ┌ bit 0: a batch is under way; bit 1: which of the two places
+ *                                    │ has the unfinished line; bit 2: the stream has ended; bit 3:
+ *                                    └ the log ends within a line; from bit 8 on: the line's length
+ *          8     end           u32   1: no byte follows the batch under way (end of the stream)
+ *          16    log offset    u64   size of the log when the batch began
+ *          24    log device    u64   ┐ which file that is of
  *          32    log inode     u64   ┘
- *          40    timestamp     i64   the time that those records carry, ns of the epoch
- *          4096  the stream's bytes, as splice(2) put them there
+ *          40    timestamp     i64   the time that its records carry, ns of the epoch
+ *          128   two places of 1984 bytes for an unfinished line
+ *          4096  two places of 16 kB for one that is longer
  *
- * Two properties of the kernel carry the whole protocol (see log-stream.ts):
- *   - splice(2) from a pipe to a file takes from the pipe exactly the bytes that it wrote into the
- *     file. Both happen inside one system call, and SIGKILL acts on a process at its way out of a
- *     system call: there is no moment in which bytes are in neither place, or in both. The file's
- *     size is the durable count.
- *   - pwrite(2) of 64 bytes within one page is atomic in the same sense.
- *
- * A read(2) into memory could never have that: the process can be killed between it and the write.
+ * SIGKILL acts on a process at its way out of a system call, so a pwrite(2) of these 64 bytes has
+ * happened or has not. A line is written to the place that is not in use, and then the state that
+ * says so.
  *
  * The journal survives the shim, not the machine; put it on a tmpfs (/run), as the default does.
  */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readSync,
-  writeSync,
-} from 'node:fs';
-import { EAGAIN, localSyscalls, StrataError } from '@strata/namespaces';
-import { MAX_CONTENT_BYTES } from './cri-record.ts';
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { StrataError } from '@strata/namespaces';
 import type { FileIdentity } from './log-file.ts';
+import { MAX_CONTENT_BYTES } from './log-format.ts';
 
-const MAGIC = 0x314a4c53;
+const MAGIC = 0x324a4c53;
 const HEADER_BYTES = 64;
-const DATA_AT = 4096;
-const FLAG_END = 1;
-/** Taken from the pipe at once: what a pipe holds by default. */
-export const TAKE_BYTES = 64 << 10;
-/** Logged bytes before `start` are given back to the file system once there are this many. */
-const PUNCH_BYTES = 256 << 10;
-const SPLICE_F_NONBLOCK = 2;
-const FALLOC_FL_KEEP_SIZE = 1;
-const FALLOC_FL_PUNCH_HOLE = 2;
+const SMALL_AT = 128;
+const SMALL_BYTES = 1984;
+const LARGE_AT = 4096;
 
-/** Read by everyone in turn; nobody keeps what is in it. A tail and a take fit. */
-const scratch = Buffer.allocUnsafeSlow(MAX_CONTENT_BYTES + TAKE_BYTES);
-const headerBytes = Buffer.alloc(HEADER_BYTES);
-const offsetArgument = new Uint8Array(8);
-const offsetView = new DataView(offsetArgument.buffer);
+const STATE_OPEN = 1;
+const STATE_SECOND_PLACE = 2;
+const STATE_ENDED = 4;
+const STATE_WITHIN_LINE = 8;
+const LENGTH_SHIFT = 8;
 
-export interface JournalHeader {
+export interface OpenBatch {
   end: boolean;
-  start: number;
   logOffset: number;
   log: FileIdentity;
   timestampNs: bigint;
 }
 
-export type Taken = number | 'empty' | 'end';
+const header = Buffer.alloc(HEADER_BYTES);
 
 export class Journal implements Disposable {
   readonly path: string;
   readonly #fd: number;
-  #start = DATA_AT;
-  #size = DATA_AT;
-  #punched = DATA_AT;
+  #line: Buffer = Buffer.alloc(0);
+  #inSecondPlace = false;
+  #isWithinLine = false;
+  #hasEnded = false;
+  #open: OpenBatch | undefined;
 
-  private constructor(path: string, fd: number) {
+  /** Opens or creates a journal. @throws {StrataError} INVALID_JOURNAL */
+  constructor(path: string) {
     this.path = path;
-    this.#fd = fd;
+    this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    try {
+      if (fstatSync(this.#fd).size >= HEADER_BYTES) this.#read();
+      // Its first page is there from now on.
+      else this.#write(0);
+    } catch (error) {
+      closeSync(this.#fd);
+      throw error;
+    }
   }
 
-  /**
-   * Opens or creates a journal.
-   * @returns it, and the header of its last batch where it has bytes that may not be in the log
-   */
-  static open(path: string): { journal: Journal; interrupted?: JournalHeader } {
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-    const journal = new Journal(path, fd);
-    const { size } = fstatSync(fd);
-    if (size <= DATA_AT) return { journal };
-    const header = journal.#readHeader();
-    journal.#size = size;
-    journal.#start = Math.min(header.start, size);
-    return header.start < size ? { journal, interrupted: header } : { journal };
-  }
-
-  #readHeader(): JournalHeader {
-    readSync(this.#fd, headerBytes, 0, HEADER_BYTES, 0);
-    if (headerBytes.readUInt32LE(0) !== MAGIC) {
+  #read(): void {
+    readSync(this.#fd, header, 0, HEADER_BYTES, 0);
+    if (header.readUInt32LE(0) !== MAGIC) {
       throw new StrataError('INVALID_JOURNAL', `not a log journal: ${this.path}`, {
         path: this.path,
       });
     }
-    return {
-      end: (headerBytes.readUInt32LE(4) & FLAG_END) !== 0,
-      start: Number(headerBytes.readBigUInt64LE(8)),
-      logOffset: Number(headerBytes.readBigUInt64LE(16)),
-      log: {
-        device: Number(headerBytes.readBigUInt64LE(24)),
-        inode: Number(headerBytes.readBigUInt64LE(32)),
-      },
-      timestampNs: headerBytes.readBigInt64LE(40),
-    };
-  }
-
-  /** Writes the header of the batch that begins now, before its bytes are taken. */
-  begin(batch: Omit<JournalHeader, 'start'>): JournalHeader {
-    headerBytes.writeUInt32LE(MAGIC, 0);
-    headerBytes.writeUInt32LE(batch.end ? FLAG_END : 0, 4);
-    headerBytes.writeBigUInt64LE(BigInt(this.#start), 8);
-    headerBytes.writeBigUInt64LE(BigInt(batch.logOffset), 16);
-    headerBytes.writeBigUInt64LE(BigInt(batch.log.device), 24);
-    headerBytes.writeBigUInt64LE(BigInt(batch.log.inode), 32);
-    headerBytes.writeBigInt64LE(batch.timestampNs, 40);
-    writeSync(this.#fd, headerBytes, 0, HEADER_BYTES, 0);
-    return { start: this.#start, ...batch };
-  }
-
-  /**
-   * Moves what the pipe holds (64 kB at most) to the end of the journal.
-   * @throws {SyscallError} ENOSPC where the journal's file system is full; nothing is lost then
-   */
-  take(pipe: number): Taken {
-    offsetView.setBigUint64(0, BigInt(this.#size), true);
-    const sys = localSyscalls();
-    const args = [pipe, null, this.#fd, offsetArgument, TAKE_BYTES, SPLICE_F_NONBLOCK];
-    const count = sys.attempt('splice', ...args);
-    if (count === -EAGAIN) return 'empty';
-    if (count < 0) throw sys.failure('splice', -count, args);
-    this.#size += count;
-    return count === 0 ? 'end' : count;
-  }
-
-  /** The bytes that are not in the log yet; valid until the next call on any journal. */
-  pending(): Buffer {
-    const length = this.#size - this.#start;
-    const bytes = length <= scratch.length ? scratch.subarray(0, length) : Buffer.alloc(length);
-    let at = 0;
-    while (at < length) {
-      const count = readSync(this.#fd, bytes, at, length - at, this.#start + at);
-      if (count === 0) throw new StrataError('INVALID_JOURNAL', `${this.path} shrank`);
-      at += count;
+    const state = header.readUInt32LE(4);
+    this.#inSecondPlace = (state & STATE_SECOND_PLACE) !== 0;
+    this.#hasEnded = (state & STATE_ENDED) !== 0;
+    this.#isWithinLine = (state & STATE_WITHIN_LINE) !== 0;
+    if ((state & STATE_OPEN) !== 0) {
+      this.#open = {
+        end: header.readUInt32LE(8) === 1,
+        logOffset: Number(header.readBigUInt64LE(16)),
+        log: {
+          device: Number(header.readBigUInt64LE(24)),
+          inode: Number(header.readBigUInt64LE(32)),
+        },
+        timestampNs: header.readBigInt64LE(40),
+      };
     }
-    return bytes;
+    this.#line = Buffer.alloc(state >>> LENGTH_SHIFT);
+    readSync(this.#fd, this.#line, 0, this.#line.length, this.#placeOfLine());
   }
 
-  /** Whether there are bytes that are not in the log. */
-  get isEmpty(): boolean {
-    return this.#start === this.#size;
+  /** The batch that is under way: begun, and not committed. */
+  get open(): OpenBatch | undefined {
+    return this.#open;
   }
 
-  /** The first `count` pending bytes are in the log now. */
-  logged(count: number): void {
-    this.#start += count;
-    if (this.isEmpty) {
-      // From here to the next `begin`, the header's start lies at or after the end: nothing pending.
-      if (this.#size > DATA_AT) ftruncateSync(this.#fd, DATA_AT);
-      this.#start = DATA_AT;
-      this.#size = DATA_AT;
-      this.#punched = DATA_AT;
-    } else if (this.#start - this.#punched >= PUNCH_BYTES) {
-      this.#punch();
+  /** The beginning of a line that is not in the log yet. */
+  get line(): Buffer {
+    return this.#line;
+  }
+
+  /** All of the stream is in the log. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** The log's last record of this stream is the beginning of a line. */
+  get isWithinLine(): boolean {
+    return this.#isWithinLine;
+  }
+
+  /** Says that a batch begins, before its bytes are taken. */
+  begin(batch: OpenBatch): void {
+    header.writeUInt32LE(batch.end ? 1 : 0, 8);
+    header.writeBigUInt64LE(BigInt(batch.logOffset), 16);
+    header.writeBigUInt64LE(BigInt(batch.log.device), 24);
+    header.writeBigUInt64LE(BigInt(batch.log.inode), 32);
+    header.writeBigInt64LE(batch.timestampNs, 40);
+    this.#write(STATE_OPEN);
+    this.#open = batch;
+  }
+
+  /** Says that the batch is in the log, but for an unfinished line. */
+  commit(result: { line: Uint8Array; isWithinLine: boolean; hasEnded: boolean }): void {
+    const { line, isWithinLine, hasEnded } = result;
+    const before = { line: this.#line, inSecondPlace: this.#inSecondPlace };
+    // Its own copy: what it was given is a piece of a buffer that all streams share.
+    this.#line = Buffer.from(line);
+    try {
+      if (line.length > 0) {
+        this.#inSecondPlace = !this.#inSecondPlace;
+        writeSync(this.#fd, this.#line, 0, line.length, this.#placeOfLine());
+      }
+      this.#isWithinLine = isWithinLine;
+      this.#hasEnded = hasEnded;
+      this.#write(0);
+      this.#open = undefined;
+    } catch (error) {
+      // On a full disk: the batch stays open, with the line that it began with.
+      this.#line = before.line;
+      this.#inSecondPlace = before.inSecondPlace;
+      this.#hasEnded = false;
+      throw error;
     }
   }
 
-  /**
-   * Frees the pages of what is logged, but for the last batch: until the next `begin`, the header
-   * still points to it, and a takeover compares its records with the log.
-   */
-  #punch(): void {
-    const from = this.#punched;
-    const length = this.#start - from - TAKE_BYTES - MAX_CONTENT_BYTES;
-    const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    localSyscalls().call('fallocate', this.#fd, mode, from, length);
-    this.#punched = from + length;
+  #placeOfLine(): number {
+    const place = this.#inSecondPlace ? 1 : 0;
+    const isSmall = this.#line.length <= SMALL_BYTES;
+    return isSmall ? SMALL_AT + place * SMALL_BYTES : LARGE_AT + place * MAX_CONTENT_BYTES;
+  }
+
+  #write(open: number): void {
+    const state =
+      open |
+      (this.#inSecondPlace ? STATE_SECOND_PLACE : 0) |
+      (this.#hasEnded ? STATE_ENDED : 0) |
+      (this.#isWithinLine ? STATE_WITHIN_LINE : 0) |
+      (this.#line.length << LENGTH_SHIFT);
+    header.writeUInt32LE(MAGIC, 0);
+    header.writeUInt32LE(state, 4);
+    writeSync(this.#fd, header, 0, HEADER_BYTES, 0);
   }
 
   [Symbol.dispose](): void {

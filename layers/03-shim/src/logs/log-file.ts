@@ -10,6 +10,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  renameSync,
   statSync,
   writeSync,
 } from 'node:fs';
@@ -22,16 +23,18 @@ export interface FileIdentity {
   inode: number;
 }
 
-const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW;
+/** Not blocking: the path may be that of a FIFO without a reader. */
+const APPEND =
+  constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const MODE = 0o640;
 
 export class LogFile implements Disposable {
-  readonly path: string;
   readonly identity: FileIdentity;
   readonly #fd: number;
+  #path: string;
 
   private constructor(path: string, fd: number) {
-    this.path = path;
+    this.#path = path;
     this.#fd = fd;
     const status = fstatSync(fd);
     this.identity = { device: status.dev, inode: status.ino };
@@ -44,18 +47,18 @@ export class LogFile implements Disposable {
    * @throws {StrataError} INVALID_LOG_PATH
    */
   static open(path: string): LogFile {
+    let fd: number;
     try {
       // One level: mkdirSync's `recursive` never returns for a path in /proc (its ENOENT is final).
       if (!existsSync(dirname(path))) mkdirSync(dirname(path), { mode: 0o755 });
-      return new LogFile(path, openSync(path, APPEND | constants.O_CREAT, MODE));
+      fd = openSync(path, APPEND | constants.O_CREAT, MODE);
     } catch (cause) {
-      throw new StrataError('INVALID_LOG_PATH', `cannot open the log file ${path}`, {
-        step: 'open log',
-        path,
-        hint: cause instanceof Error ? cause.message : '',
-        cause,
-      });
+      throw invalidPath(path, cause instanceof Error ? cause.message : '', cause);
     }
+    if (fstatSync(fd).isFile()) return new LogFile(path, fd);
+    closeSync(fd);
+    // A FIFO whose reader is slow would make all other containers wait as well.
+    throw invalidPath(path, 'it is not a regular file');
   }
 
   /** The file of that identity in the directory of `path`, whatever its name is now. */
@@ -77,6 +80,16 @@ export class LogFile implements Disposable {
     return undefined;
   }
 
+  get path(): string {
+    return this.#path;
+  }
+
+  /** Gives it another name, in the same directory. */
+  rename(path: string): void {
+    renameSync(this.#path, path);
+    this.#path = path;
+  }
+
   /** Bytes in the file now. */
   get size(): number {
     return fstatSync(this.#fd).size;
@@ -94,4 +107,9 @@ export class LogFile implements Disposable {
   [Symbol.dispose](): void {
     closeSync(this.#fd);
   }
+}
+
+function invalidPath(path: string, hint: string, cause?: unknown): StrataError {
+  const message = `cannot open the log file ${path}`;
+  return new StrataError('INVALID_LOG_PATH', message, { step: 'open log', path, hint, cause });
 }

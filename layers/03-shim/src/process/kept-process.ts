@@ -53,7 +53,8 @@ export class KeptProcess implements Disposable {
   readonly #ended = Promise.withResolvers<ExitInfo>();
   readonly #output: ProcessOutput | undefined;
   #keeper: Keeper | undefined;
-  #holder: Keeper | undefined;
+  #stdinHolder: Keeper | undefined;
+  #stageHolder: Keeper | undefined;
   #pidfd: { close(): void } | undefined;
   #exit: ExitInfo | undefined;
   #isDurable = false;
@@ -83,7 +84,8 @@ export class KeptProcess implements Disposable {
       throw error;
     }
     this.#keeper = record.keeper && Keeper.open(record.keeper);
-    this.#holder = record.stdinHolder && Keeper.open(record.stdinHolder);
+    this.#stdinHolder = record.stdinHolder && Keeper.open(record.stdinHolder);
+    this.#stageHolder = record.stages && Keeper.open(record.stages.holder);
   }
 
   /** Begins to work: from here on exits are reported. */
@@ -219,15 +221,15 @@ export class KeptProcess implements Disposable {
   }
 
   #releaseKeeper(): void {
-    this.#keeper?.kill();
-    this.#keeper?.[Symbol.dispose]();
+    end(this.#keeper);
+    end(this.#stageHolder);
     this.#keeper = undefined;
+    this.#stageHolder = undefined;
   }
 
   #dropHolder(): void {
-    this.#holder?.kill();
-    this.#holder?.[Symbol.dispose]();
-    this.#holder = undefined;
+    end(this.#stdinHolder);
+    this.#stdinHolder = undefined;
   }
 
   /** It is no more: ends its output and everyone's wait. */
@@ -247,9 +249,17 @@ export class KeptProcess implements Disposable {
     this.#output?.[Symbol.dispose]();
     if (this.#resizer !== undefined) localSyscalls().close(this.#resizer);
     this.#resizer = undefined;
-    for (const kept of [this.#keeper, this.#holder]) kept?.[Symbol.dispose]();
+    for (const kept of [this.#keeper, this.#stdinHolder, this.#stageHolder]) {
+      kept?.[Symbol.dispose]();
+    }
     this.#keeper = undefined;
-    this.#holder = undefined;
+    this.#stdinHolder = undefined;
+    this.#stageHolder = undefined;
     this.#options.hub[Symbol.dispose]();
   }
+}
+
+function end(keeper: Keeper | undefined): void {
+  keeper?.kill();
+  keeper?.[Symbol.dispose]();
 }

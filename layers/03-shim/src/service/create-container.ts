@@ -7,7 +7,7 @@
  */
 import type { Runtime } from '@strata/oci-runtime';
 import { Keeper } from '../keeper/keeper.ts';
-import { NewHolder } from '../stdio/stdin-holder.ts';
+import { NewHolder } from '../stdio/holder.ts';
 import { openStdio, type Stdio } from '../stdio/stdio.ts';
 import { Container } from './container.ts';
 import type { ContainerRecord, ProcessRecord } from './records.ts';
@@ -29,7 +29,7 @@ export function makeContainer(world: World, record: ContainerRecord): Made {
   try {
     record.held = stdio.names;
     if (stdio.stdinEnd !== undefined) {
-      holder = new NewHolder(stdio.stdinEnd, `strata: stdin of ${id}`);
+      holder = new NewHolder([stdio.stdinEnd], `strata: stdin of ${id}`);
       record.stdinHolder = holder.identity;
     }
     store.reserve(record);
@@ -45,7 +45,7 @@ export function makeContainer(world: World, record: ContainerRecord): Made {
     holder?.release();
     return make(world, record, stdio);
   } catch (error) {
-    endHolder(record);
+    endHolders(record);
     store.remove(id);
     throw error;
   }
@@ -88,8 +88,10 @@ function make(world: World, record: ContainerRecord, stdio: Stdio): Made {
   }
 }
 
-/** Ends what holds the stdin of a process that is not to be. */
-export function endHolder({ stdinHolder }: ProcessRecord): void {
-  using holder = stdinHolder && Keeper.open(stdinHolder);
-  holder?.kill();
+/** Ends what holds descriptors for a process that is not to be. */
+export function endHolders({ stdinHolder, stages }: ProcessRecord): void {
+  for (const identity of [stdinHolder, stages?.holder]) {
+    using holder = identity && Keeper.open(identity);
+    holder?.kill();
+  }
 }

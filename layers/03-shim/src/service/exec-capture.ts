@@ -13,7 +13,7 @@
  */
 import { SIGKILL, StrataError } from '@strata/namespaces';
 import type { Attachment } from '../attach/attachment.ts';
-import type { StreamName } from '../logs/cri-record.ts';
+import type { StreamName } from '../logs/log-format.ts';
 import type { ExecProcess } from './exec-process.ts';
 import type { ExecRequest, ExecResult } from './shim-api.ts';
 

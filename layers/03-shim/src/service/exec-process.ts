@@ -12,7 +12,7 @@ import type { ProcessIdentity } from '@strata/oci-runtime';
 import { Hub } from '../attach/hub.ts';
 import type { ExitInfo } from '../keeper/exit-record.ts';
 import { KeptProcess } from '../process/kept-process.ts';
-import { NewHolder } from '../stdio/stdin-holder.ts';
+import { NewHolder } from '../stdio/holder.ts';
 import { type Channels, openStdio, type Stdio } from '../stdio/stdio.ts';
 import type { ExecRecord } from './records.ts';
 import type { ExecState } from './shim-api.ts';
@@ -70,7 +70,7 @@ export class ExecProcess implements Disposable {
       record.phase = 'starting';
       record.held = stdio.names;
       if (stdio.stdinEnd !== undefined) {
-        holder = new NewHolder(stdio.stdinEnd, `strata: stdin of ${containerId} ${this.id}`);
+        holder = new NewHolder([stdio.stdinEnd], `strata: stdin of ${containerId} ${this.id}`);
         record.stdinHolder = holder.identity;
       }
       store.writeExec(containerId, record);

@@ -7,11 +7,13 @@
  * by a shim that does not know it. So shims can be upgraded while containers run, and set back as
  * long as the format has not grown.
  *
- *   format 1   no `format` field; `logPath` for a CRI log; the keeper's descriptors by convention
- *   format 2   `log` with its driver; `held` names the keeper's descriptors
+ *   format 1   no `format` field; `logPath` for a CRI log; the keeper's descriptors by convention;
+ *              journals that hold the bytes of a batch
+ *   format 2   `log` with its driver; `held` names the keeper's descriptors; stages hold the bytes
  */
 import { StrataError } from '@strata/namespaces';
 import { FIRST_HELD_FD, type ProcessIdentity, type SpecProcess } from '@strata/oci-runtime';
+import type { LogFormatName } from '../logs/log-format.ts';
 import type { ProcessStdio } from './shim-api.ts';
 
 export const RECORD_FORMAT = 2;
@@ -23,11 +25,16 @@ export interface StdioPaths {
   stderr: string;
 }
 
-export type LogFormat = 'cri';
-
 export interface LogSettings {
   path: string;
-  format: LogFormat;
+  format: LogFormatName;
+  /**
+   * The log is rotated when it has so many bytes; 0: never. Default: 16 MiB, and never for `cri`,
+   * whose logs kubelet rotates.
+   */
+  maxBytes?: number;
+  /** How many files there are at most, the log itself included; default 5. */
+  maxFiles?: number;
 }
 
 /** Numbers of the descriptors that a keeper holds. */
@@ -35,10 +42,14 @@ export interface HeldDescriptors {
   /** Read ends of the pipes. */
   stdout?: number;
   stderr?: number;
-  /** The master of the PTY, and both ends of the pipe between it and the log. */
+  /** The master of the PTY, in place of these. */
   master?: number;
+  /** Both ends of the stage between stdout or the PTY and the log (logs/stage.ts). */
   stageRead?: number;
   stageWrite?: number;
+  /** The same for stderr. */
+  stderrStageRead?: number;
+  stderrStageWrite?: number;
   /** The caller's FIFOs, for a terminal. */
   relayIn?: number;
   relayOut?: number;
@@ -61,6 +72,8 @@ export interface ProcessRecord {
   held?: HeldDescriptors;
   /** Holds the write end of its stdin, as descriptor 10, until that is closed. */
   stdinHolder?: ProcessIdentity;
+  /** Of a keeper of format 1: holds the stages. */
+  stages?: { holder: ProcessIdentity; held: HeldDescriptors };
 }
 
 export interface ContainerRecord extends ProcessRecord {
@@ -90,17 +103,43 @@ export interface ExecRecord extends ProcessRecord {
   transient?: boolean;
 }
 
-/** The beginning of a record: what was asked for. */
+const DEFAULT_MAX_BYTES = 16 << 20;
+const DEFAULT_MAX_FILES = 5;
+const MOST_FILES = 1000;
+
+/** The beginning of a record: what was asked for. @throws {StrataError} INVALID_ARGUMENT */
 export function processRecord(stdio: ProcessStdio): ProcessRecord {
   const { log, terminal = false, stdio: paths, stdin, attachable } = stdio;
+  const hasLog = log !== undefined && log.format !== 'none';
+  if (paths && (hasLog || stdin || attachable)) {
+    throw invalid('stdio', 'paths of streams do not go with a log, a stdin or attaching', {
+      hint: 'the shim does not see what goes through them',
+    });
+  }
   return {
     format: RECORD_FORMAT,
     terminal,
-    ...(log && log.format !== 'none' && { log }),
+    ...(hasLog && { log: withLimits(log) }),
     ...(paths && { stdio: paths }),
     ...(stdin && { stdin }),
     ...(attachable && { attachable }),
   };
+}
+
+function withLimits(log: LogSettings): LogSettings {
+  const { maxBytes = log.format === 'cri' ? 0 : DEFAULT_MAX_BYTES } = log;
+  const { maxFiles = DEFAULT_MAX_FILES } = log;
+  if (!Number.isSafeInteger(maxBytes) || maxBytes < 0) {
+    throw invalid('log_max_bytes', `${maxBytes} is not a number of bytes`);
+  }
+  if (!Number.isInteger(maxFiles) || maxFiles < 1 || maxFiles > MOST_FILES) {
+    throw invalid('log_max_files', `${maxFiles} is not a number from 1 to ${MOST_FILES}`);
+  }
+  return { ...log, maxBytes, maxFiles };
+}
+
+function invalid(field: string, message: string, more: { hint?: string } = {}): StrataError {
+  return new StrataError('INVALID_ARGUMENT', `${field}: ${message}`, { field, ...more });
 }
 
 /** @throws {StrataError} UNKNOWN_FORMAT */

@@ -15,6 +15,9 @@ export const Stdio = message({
   stdin: [7, 'string'],
   attachable: [8, 'bool'],
   hasPaths: [9, 'bool'],
+  hasLogLimits: [10, 'bool'],
+  logMaxBytes: [11, 'uint64'],
+  logMaxFiles: [12, 'uint32'],
 });
 export const CreateRequest = message({
   id: [1, 'string'],

@@ -61,10 +61,14 @@ export function execStateOf(message: ExecStateMessage): ExecState {
 
 export function stdioMessage(stdio: ProcessStdio): StdioMessage {
   const { terminal = false, log, stdio: paths, stdin, attachable = false } = stdio;
+  const limits = log?.format === 'none' ? undefined : log;
   return {
     ...{ terminal, attachable },
     logPath: log?.path ?? '',
     logFormat: log?.format ?? '',
+    hasLogLimits: limits?.maxBytes !== undefined || limits?.maxFiles !== undefined,
+    logMaxBytes: BigInt(limits?.maxBytes ?? 0),
+    logMaxFiles: limits?.maxFiles ?? 0,
     hasPaths: paths !== undefined,
     stdinPath: paths?.stdin ?? '',
     stdoutPath: paths?.stdout ?? '',
@@ -77,11 +81,16 @@ export function stdioMessage(stdio: ProcessStdio): StdioMessage {
 export function stdioOf(message: StdioMessage | undefined): ProcessStdio {
   if (!message) return {};
   const { terminal, attachable, logPath, logFormat, hasPaths, stdin } = message;
-  const { stdinPath, stdoutPath, stderrPath } = message;
+  const { stdinPath, stdoutPath, stderrPath, hasLogLimits, logMaxBytes, logMaxFiles } = message;
   return {
     ...{ terminal, attachable },
     ...(logPath !== '' && {
-      log: { path: logPath, format: oneOf(logFormat, ['cri', 'none'], 'log_format') },
+      log: {
+        path: logPath,
+        format: oneOf(logFormat, ['cri', 'json', 'plain', 'none'], 'log_format'),
+        ...(hasLogLimits && { maxBytes: Number(logMaxBytes) }),
+        ...(hasLogLimits && logMaxFiles > 0 && { maxFiles: logMaxFiles }),
+      },
     }),
     ...(hasPaths && { stdio: { stdin: stdinPath, stdout: stdoutPath, stderr: stderrPath } }),
     ...(stdin !== '' && { stdin: oneOf(stdin, ['open', 'once'], 'stdin') }),

@@ -17,7 +17,7 @@
  *   (missing), transient       whatever                       kill it: its caller has gone
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { SIGKILL, StrataError } from '@strata/namespaces';
+import { localSyscalls, SIGKILL, StrataError } from '@strata/namespaces';
 import {
   EXIT_FILE_FD,
   FIRST_HELD_FD,
@@ -27,9 +27,10 @@ import {
 } from '@strata/oci-runtime';
 import { Keeper } from '../keeper/keeper.ts';
 import { signalProcess } from '../process/signal.ts';
+import { NewHolder } from '../stdio/holder.ts';
 import type { Channels } from '../stdio/stdio.ts';
 import { Container } from './container.ts';
-import { endHolder } from './create-container.ts';
+import { endHolders } from './create-container.ts';
 import { ExecProcess } from './exec-process.ts';
 import type { ContainerRecord, ExecRecord, HeldDescriptors, ProcessRecord } from './records.ts';
 import type { World } from './world.ts';
@@ -47,13 +48,15 @@ export function takeOver(world: World, id: string): Container | undefined {
   }
   if (record?.phase !== 'created') {
     runtime.delete(id, { force: true });
-    if (record) endHolder(record);
+    if (record) endHolders(record);
     for (const execId of store.execIds(id)) endExec(world, id, execId);
     store.remove(id);
     return undefined;
   }
   const isStarted = wasStarted(runtime, id);
-  const container = new Container(world, { record, channels: fetchChannels(record), isStarted });
+  const channels = fetchChannels(record);
+  addStages(world, record, channels);
+  const container = new Container(world, { record, channels, isStarted });
   for (const execId of store.execIds(id)) {
     const exec = takeOverExec(world, id, execId);
     if (exec) container.execs.set(execId, exec);
@@ -73,16 +76,37 @@ function wasStarted(runtime: Runtime, id: string): boolean {
 
 /** Our own duplicates of what a keeper that a predecessor started holds for us. */
 function fetchChannels(record: ProcessRecord): Channels {
-  const channels: Channels = {};
-  using keeper = record.keeper && Keeper.open(record.keeper);
-  for (const [name, number] of Object.entries(record.held ?? {})) {
-    if (keeper) channels[name as keyof HeldDescriptors] = keeper.descriptor(number);
-  }
-  using holder = record.stdinHolder && Keeper.open(record.stdinHolder);
+  const channels = fetchHeld(record.keeper, record.held);
+  Object.assign(channels, fetchHeld(record.stages?.holder, record.stages?.held));
   // Of a caller's FIFO it is the caller who has the other side.
-  if (holder && record.stdin) channels.stdin = holder.descriptor(FIRST_HELD_FD);
-  return channels;
+  const stdin = record.stdin && fetchHeld(record.stdinHolder, { stdout: FIRST_HELD_FD }).stdout;
+  return stdin === undefined ? channels : { ...channels, stdin };
 }
+
+function fetchHeld(holder: ProcessIdentity | undefined, held: HeldDescriptors = {}): Channels {
+  using open = holder && Keeper.open(holder);
+  const entries = open ? Object.entries(held) : [];
+  return Object.fromEntries(entries.map(([name, number]) => [name, open!.descriptor(number)]));
+}
+
+/** A keeper of format 1 has no stages: they are made, and held by somebody else. */
+function addStages(world: World, record: ContainerRecord, channels: Channels): void {
+  const { stdout, stageRead } = channels;
+  if (!record.log || stdout === undefined || stageRead !== undefined) return;
+  const sys = localSyscalls();
+  const ends = [...sys.pipe2(), ...sys.pipe2()];
+  const holder = new NewHolder(ends, `strata: stages of ${record.id}`);
+  const held: HeldDescriptors = {};
+  STAGES.forEach((name, index) => {
+    channels[name] = ends[index]!;
+    held[name] = FIRST_HELD_FD + index;
+  });
+  record.stages = { holder: holder.identity, held };
+  world.store.write(record);
+  holder.release();
+}
+
+const STAGES = ['stageRead', 'stageWrite', 'stderrStageRead', 'stderrStageWrite'] as const;
 
 function takeOverExec(world: World, id: string, execId: string): ExecProcess | undefined {
   const record = world.store.readExec(id, execId);
@@ -103,7 +127,7 @@ function settleStart(world: World, exec: ExecProcess, record: ExecRecord): void 
     exec.isStarted(found.init, found.keeper);
     return;
   }
-  endHolder(record);
+  endHolders(record);
   delete record.stdinHolder;
   record.phase = 'added';
   world.store.writeExec(exec.containerId, record);
@@ -118,7 +142,7 @@ function endExec(world: World, id: string, execId: string): void {
     keeper?.kill();
   }
   const record = world.store.readExec(id, execId);
-  if (record) endHolder(record);
+  if (record) endHolders(record);
   world.store.removeExec(id, execId);
 }
 

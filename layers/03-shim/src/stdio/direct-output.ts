@@ -4,7 +4,7 @@
  */
 import { EAGAIN, EIO, localSyscalls, Out, type Watch, watchDescriptor } from '@strata/namespaces';
 import type { Hub } from '../attach/hub.ts';
-import type { StreamName } from '../logs/cri-record.ts';
+import type { StreamName } from '../logs/log-format.ts';
 import type { ProcessOutput } from './output.ts';
 import { setNonBlocking } from './stdin.ts';
 

@@ -2,12 +2,14 @@
 import { closeSync } from 'node:fs';
 import type { Hub } from '../attach/hub.ts';
 import { ContainerLog } from '../logs/container-log.ts';
-import type { StreamName } from '../logs/cri-record.ts';
-import { type OwnedSource, PipeSource, TerminalSource } from '../logs/log-source.ts';
+import type { StreamName } from '../logs/log-format.ts';
+import { type LogSource, PipeSource, type StageEnds, TerminalSource } from '../logs/stage.ts';
 import type { ProcessRecord } from '../service/records.ts';
 import { DirectOutput } from './direct-output.ts';
 import { Relay } from './relay.ts';
 import type { Channels } from './stdio.ts';
+
+const DEFAULT_MAX_FILES = 5;
 
 export interface ProcessOutput extends Disposable {
   /** Begins to work from the event loop. */
@@ -42,10 +44,15 @@ export function openOutput(options: OutputOptions): ProcessOutput | undefined {
   const { master, relayIn, relayOut } = channels;
   const { onTrouble, onEnded } = options;
   if (record.log) {
+    const { path, format, maxBytes = 0, maxFiles = DEFAULT_MAX_FILES } = record.log;
     const sources = logSources(channels);
     const tap = { isWanted: () => hub.isWanted, publish: hub.publish.bind(hub) };
     try {
-      return ContainerLog.open({ ...record.log, directory: place, sources, tap, onTrouble });
+      return ContainerLog.open({
+        ...{ path, format, directory: place, sources, tap, onTrouble },
+        streams: record.terminal ? ['stdout'] : ['stdout', 'stderr'],
+        ...(maxBytes > 0 && { rotation: { maxBytes, maxFiles } }),
+      });
     } catch (error) {
       for (const source of sources.values()) source.descriptors.forEach(closeSync);
       throw error;
@@ -65,13 +72,20 @@ export function openOutput(options: OutputOptions): ProcessOutput | undefined {
   return open.length > 0 ? new DirectOutput({ streams: open, hub, onEnded }) : undefined;
 }
 
-function logSources(channels: Channels): Map<StreamName, OwnedSource> {
-  const { stdout, stderr, master, stageRead, stageWrite } = channels;
-  const sources = new Map<StreamName, OwnedSource>();
-  if (master !== undefined && stageRead !== undefined && stageWrite !== undefined) {
-    sources.set('stdout', new TerminalSource(master, { read: stageRead, write: stageWrite }));
+/** Those of a keeper that has gone are gone, too. */
+function logSources(channels: Channels): Map<StreamName, LogSource> {
+  const { stdout, stderr, master } = channels;
+  const stage = endsOf(channels.stageRead, channels.stageWrite);
+  const stderrStage = endsOf(channels.stderrStageRead, channels.stderrStageWrite);
+  const sources = new Map<StreamName, LogSource>();
+  if (master !== undefined && stage) sources.set('stdout', new TerminalSource(master, stage));
+  if (stdout !== undefined && stage) sources.set('stdout', new PipeSource(stdout, stage));
+  if (stderr !== undefined && stderrStage) {
+    sources.set('stderr', new PipeSource(stderr, stderrStage));
   }
-  if (stdout !== undefined) sources.set('stdout', new PipeSource(stdout));
-  if (stderr !== undefined) sources.set('stderr', new PipeSource(stderr));
   return sources;
+}
+
+function endsOf(read: number | undefined, write: number | undefined): StageEnds | undefined {
+  return read === undefined || write === undefined ? undefined : { read, write };
 }

@@ -10,7 +10,7 @@
  *   none       nobody: /dev/null
  *
  * Standard input is /dev/null, the caller's FIFO, or a pipe. What holds the other side open is not
- * the keeper, which cannot be told to let go, but a process for this alone (stdin-holder.ts).
+ * the keeper, which cannot be told to let go, but a process for this alone (holder.ts).
  */
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { localSyscalls, StrataError } from '@strata/namespaces';
@@ -121,6 +121,15 @@ function openPipes(parts: Parts, record: ProcessRecord): void {
       parts.hold(read, name);
     } else parts.process[index] = parts.nothing();
   }
+  if (!record.log) return;
+  openStage(parts, ['stageRead', 'stageWrite']);
+  openStage(parts, ['stderrStageRead', 'stderrStageWrite']);
+}
+
+function openStage(parts: Parts, names: [keyof HeldDescriptors, keyof HeldDescriptors]): void {
+  const { read, write } = parts.pipe();
+  parts.hold(read, names[0]);
+  parts.hold(write, names[1]);
 }
 
 function openTerminal(parts: Parts, record: ProcessRecord): void {
@@ -129,11 +138,8 @@ function openTerminal(parts: Parts, record: ProcessRecord): void {
   // In this place the keeper will hold the master.
   parts.hold(nothing);
   parts.names.master = FIRST_HELD_FD;
-  if (record.log) {
-    const { read, write } = parts.pipe();
-    parts.hold(read, 'stageRead');
-    parts.hold(write, 'stageWrite');
-  } else if (record.stdio) {
+  if (record.log) openStage(parts, ['stageRead', 'stageWrite']);
+  else if (record.stdio) {
     const { stdin, stdout } = record.stdio;
     if (stdin !== '') parts.hold(parts.own(openBoth(stdin, 'stdin')), 'relayIn');
     if (stdout !== '') parts.hold(parts.own(openBoth(stdout, 'stdout')), 'relayOut');

@@ -1,9 +1,10 @@
 /**
- * What keeps a process's standard input open while shims come and go: a process of 8 kB that does
- * nothing but hold the write end, as descriptor 10. Ending it closes the input.
+ * A process of 8 kB that does nothing but hold descriptors, as 10, 11, ..., while shims come and go.
  *
- * The keeper could hold it as well, but then nobody could close it: it waits for its child and hears
- * nothing else, and no process can close another's descriptors.
+ * It keeps the write end of a process's standard input: ending the holder closes the input. The
+ * keeper could hold that as well, but then nobody could close it: it waits for its child and hears
+ * nothing else, and no process can close another's descriptors. And it keeps what a keeper should,
+ * but was started by a shim that did not know of.
  */
 import { SIGKILL, Stub } from '@strata/namespaces';
 import { FIRST_HELD_FD, identify, type ProcessIdentity } from '@strata/oci-runtime';
@@ -13,8 +14,9 @@ export class NewHolder {
   readonly #stub: Stub;
 
   /** Starts one; until `release` it ends when we do. */
-  constructor(writeEnd: number, title: string) {
-    this.#stub = Stub.spawn({ descriptors: new Map([[FIRST_HELD_FD, writeEnd]]), title });
+  constructor(held: readonly number[], title: string) {
+    const descriptors = new Map(held.map((fd, index) => [FIRST_HELD_FD + index, fd]));
+    this.#stub = Stub.spawn({ descriptors, title });
     this.#stub.sys.setParentDeathSignal(SIGKILL);
     this.#stub.sys.closeRange(0, 2);
     this.identity = identify(this.#stub.pid);
