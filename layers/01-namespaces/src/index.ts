@@ -9,6 +9,7 @@ export * from './capabilities/capabilities.ts';
 export * from './capabilities/capability-sets.ts';
 export * from './capabilities/file-capabilities.ts';
 export { Cgroup, type CgroupPaths } from './cgroups/cgroup.ts';
+export { pathNearby } from './cgroups/cgroup-path.ts';
 export { type LimitPlan, type PlacedWrite, planLimits } from './cgroups/controllers.ts';
 export type { CgroupEvent, CgroupEvents, CgroupWatchOptions } from './cgroups/events/events.ts';
 export type { StallOptions } from './cgroups/events/pressure-trigger.ts';
@@ -47,6 +48,7 @@ export {
   Call,
   type Flag,
   type LazyVerb,
+  parseBoolean,
   parseFlags,
   Values,
   type Verb,
@@ -87,6 +89,7 @@ export { createNamespaces, type NewNamespaces } from './namespaces/create.ts';
 export { type EnterOptions, enterNamespaces } from './namespaces/enter.ts';
 export * from './namespaces/id-map.ts';
 export { Inhabitant, type ProgramToRun } from './namespaces/inhabitant.ts';
+export { isInInitialUserNamespace } from './namespaces/initial-user-namespace.ts';
 export * from './namespaces/kinds.ts';
 export * from './namespaces/list.ts';
 export * from './namespaces/namespace.ts';

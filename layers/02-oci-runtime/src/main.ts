@@ -10,7 +10,11 @@ const globals: Readonly<Record<string, Flag>> = {
     type: 'boolean',
     help: 'have systemd make the cgroup; cgroupsPath is SLICE:PREFIX:NAME',
   },
-  rootless: { type: 'string', value: 'true|false|auto', help: 'accepted for compatibility' },
+  rootless: {
+    type: 'string',
+    value: 'true|false|auto',
+    help: 'do without a cgroup where none can be made (auto: if not root of the machine)',
+  },
   criu: { type: 'string', value: 'PATH', help: 'accepted for compatibility' },
 };
 

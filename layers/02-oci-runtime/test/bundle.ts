@@ -57,17 +57,22 @@ const APPLETS = [
 
 const BUNDLE_NAME = `strata-bundle-${process.pid}-`;
 
+/** Makes a root file system of busybox. */
+export function fillRootfs(rootfs: string): void {
+  for (const name of ['bin', 'proc', 'sys', 'dev', 'etc', 'tmp']) {
+    mkdirSync(join(rootfs, name), { recursive: true });
+  }
+  copyFileSync(BUSYBOX, join(rootfs, 'bin/busybox'));
+  for (const applet of APPLETS) symlinkSync('busybox', join(rootfs, 'bin', applet));
+}
+
 export class TestBundle implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), BUNDLE_NAME));
   readonly rootfs = join(this.directory, 'rootfs');
   readonly state = join(this.directory, 'state');
 
   constructor() {
-    for (const name of ['bin', 'proc', 'sys', 'dev', 'etc', 'tmp']) {
-      mkdirSync(join(this.rootfs, name), { recursive: true });
-    }
-    copyFileSync(BUSYBOX, join(this.rootfs, 'bin/busybox'));
-    for (const applet of APPLETS) symlinkSync('busybox', join(this.rootfs, 'bin', applet));
+    fillRootfs(this.rootfs);
   }
 
   /** The default spec, running `args` without a terminal, changed by `change`. */

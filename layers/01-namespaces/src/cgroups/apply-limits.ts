@@ -60,7 +60,8 @@ class OpenFiles implements Disposable {
   pathOf({ key, field }: PlacedWrite, file: string): string {
     const directory = this.#paths[key];
     if (directory !== undefined) return `${directory}/${file}`;
-    throw new StrataError('CGROUP_LIMIT', `${field}: the container has no cgroup`, { field });
+    const hint = 'it may not be made there by this user: give linux.cgroupsPath, or leave it out';
+    throw new StrataError('CGROUP_LIMIT', `${field}: the container has no cgroup`, { field, hint });
   }
 
   write(path: string, value: string): void {

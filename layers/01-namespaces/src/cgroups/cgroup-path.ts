@@ -13,8 +13,9 @@
  * @see runtime-spec config-linux.md#cgroups-path, cgroups(7)
  */
 import { readFileSync } from 'node:fs';
+import { posix } from 'node:path';
 import { StrataError } from '../errors/strata-error.ts';
-import type { Hierarchy } from './layout.ts';
+import type { CgroupLayout, Hierarchy } from './layout.ts';
 
 /** @throws {StrataError} INVALID_CGROUP_PATH */
 export function validateCgroupPath(path: string): void {
@@ -68,6 +69,19 @@ export function directoryOfProcess(pid: number, hierarchy: Hierarchy): string {
   if (below !== undefined) return hierarchy.mountPoint + below;
   const message = `process ${pid} is in no cgroup below ${hierarchy.mountPoint}`;
   throw new StrataError('NO_CGROUP', message, { path: path ?? hierarchy.mountPoint });
+}
+
+/**
+ * Where a user without privileges may be able to make a cgroup.
+ *
+ *   v1   below the cgroup that this process is in, in each hierarchy
+ *   v2   beside it: one with processes cannot have controllers for those below it
+ */
+export function pathNearby(name: string, { mode, hierarchies }: CgroupLayout): string {
+  if (mode !== 'v2') return name;
+  const [unified] = hierarchies;
+  const own = directoryOfProcess(process.pid, unified!).slice(unified!.mountPoint.length);
+  return posix.join('/', posix.dirname(own), name);
 }
 
 const ownCgroups = (): ReadonlyMap<string, string> =>

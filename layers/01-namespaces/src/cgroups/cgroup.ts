@@ -13,13 +13,12 @@
  * @see cgroups(7), Documentation/admin-guide/cgroup-v2.rst
  */
 import { existsSync } from 'node:fs';
-import { EBUSY, ESRCH } from '../errors/errno.ts';
+import { EACCES, EPERM, EROFS } from '../errors/errno.ts';
 import { errnoOf, StrataError } from '../errors/strata-error.ts';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../syscalls/constants.ts';
 import { localSyscalls, type Syscalls } from '../syscalls/syscalls.ts';
 import { applyLimits } from './apply-limits.ts';
-import { writeCgroupFile } from './cgroup-file.ts';
-import { directoryOfProcess, pathInHierarchy, validateCgroupPath } from './cgroup-path.ts';
+import { pathInHierarchy, validateCgroupPath } from './cgroup-path.ts';
 import { planLimits } from './controllers.ts';
 import { delegateCgroup } from './delegate.ts';
 import { makeCgroupDirectory } from './directories.ts';
@@ -36,6 +35,7 @@ import {
   unifiedOf,
 } from './layout.ts';
 import { LimitSnapshot } from './limit-snapshot.ts';
+import { attachProcess, moveProcess, refuseIfUsed } from './members.ts';
 import { readOomKills } from './oom-kills.ts';
 import { Patience } from './patience.ts';
 import type { CgroupResources } from './resources.ts';
@@ -45,6 +45,8 @@ import { processesBelow, removeCgroupTree } from './tree.ts';
 /** Key of the hierarchy ('' for v2) → absolute directory. */
 export type CgroupPaths = Readonly<Record<string, string>>;
 
+/** How mkdir(2) refuses who has no right to make a cgroup. */
+const NOT_PERMITTED: ReadonlySet<number> = new Set([EACCES, EPERM, EROFS]);
 const FREEZE_LIMIT_MS = 5000;
 const DELETE_LIMIT_MS = 2000;
 /** How often processes that fork meanwhile are looked for when all are moved. */
@@ -86,12 +88,32 @@ export class Cgroup implements Disposable {
    *   CGROUP_CREATE with EROFS, EACCES or another errno of mkdir(2)
    */
   static create(path: string, layout: CgroupLayout = detectCgroups()): Cgroup {
+    return Cgroup.#create(path, layout, () => false);
+  }
+
+  /**
+   * As `create`, for a user who may not make cgroups everywhere: hierarchies that refuse it are left
+   * out, so that in the end there may be no directory at all. Limits that need one are refused by `set`.
+   */
+  static createWherePermitted(path: string, layout: CgroupLayout = detectCgroups()): Cgroup {
+    return Cgroup.#create(path, layout, (error) => NOT_PERMITTED.has(errnoOf(error) ?? 0));
+  }
+
+  static #create(
+    path: string,
+    layout: CgroupLayout,
+    isLeftOut: (error: unknown) => boolean,
+  ): Cgroup {
     validateCgroupPath(path);
     const cgroup = new Cgroup({}, [], layout);
     try {
       for (const hierarchy of layout.hierarchies) {
         const below = pathInHierarchy(path, hierarchy);
-        if (!cgroup.#join(hierarchy, below)) refuseIfUsed(hierarchy.mountPoint + below);
+        try {
+          if (!cgroup.#join(hierarchy, below)) refuseIfUsed(hierarchy.mountPoint + below);
+        } catch (error) {
+          if (!isLeftOut(error)) throw error;
+        }
       }
     } catch (error) {
       // Only what was made here: what was there before belongs to somebody else.
@@ -202,24 +224,7 @@ export class Cgroup implements Disposable {
    *   was removed, EBUSY for one of v2 that has controllers for those below it
    */
   attach(pid: number, options: { beside?: number | undefined } = {}): void {
-    for (const [key, directory] of Object.entries(this.#paths)) {
-      try {
-        moveProcess(directory, pid);
-      } catch (error) {
-        const isSpread = key === UNIFIED_KEY && errnoOf(error) === EBUSY;
-        if (!isSpread || options.beside === undefined) throw error;
-        moveProcess(this.#placeBelow(directory, options.beside), pid);
-      }
-    }
-  }
-
-  #placeBelow(directory: string, pid: number): string {
-    const place = directoryOfProcess(pid, unifiedOf(this.#layout)!);
-    if (place.startsWith(`${directory}/`)) return place;
-    throw new StrataError('CGROUP_WRITE', `process ${pid} is in ${place}, not below ${directory}`, {
-      path: place,
-      errno: EBUSY,
-    });
+    attachProcess(this.#paths, this.#layout, { pid, beside: options.beside });
   }
 
   /**
@@ -374,21 +379,4 @@ function directoriesOf(path: string, layout: CgroupLayout): [key: string, direct
     each.key,
     each.mountPoint + pathInHierarchy(path, each),
   ]);
-}
-
-/** @throws {StrataError} CGROUP_WRITE */
-function moveProcess(directory: string, pid: number, { mayBeGone = false } = {}): void {
-  try {
-    writeCgroupFile(`${directory}/cgroup.procs`, String(pid), 'attach to cgroup');
-  } catch (error) {
-    if (!mayBeGone || errnoOf(error) !== ESRCH) throw error;
-  }
-}
-
-function refuseIfUsed(path: string): void {
-  const pids = processesBelow(path);
-  if (pids.length === 0) return;
-  const message = `the cgroup ${path} has processes: ${pids.slice(0, 5).join(', ')}`;
-  const hint = 'another container has this cgroupsPath';
-  throw new StrataError('CGROUP_IN_USE', message, { path, field: 'linux.cgroupsPath', hint });
 }

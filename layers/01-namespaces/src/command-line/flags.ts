@@ -180,7 +180,7 @@ const unknown = (word: string): StrataError =>
   new StrataError('USAGE', `unknown option ${JSON.stringify(word)}`);
 
 /** What Go's strconv.ParseBool takes. */
-function parseBoolean(text: string, written: string): boolean {
+export function parseBoolean(text: string, written: string): boolean {
   if (/^(1|t|true)$/i.test(text)) return true;
   if (/^(0|f|false)$/i.test(text)) return false;
   throw new StrataError('USAGE', `option ${written} is true or false, not ${JSON.stringify(text)}`);

@@ -13,6 +13,10 @@ const HINTS: Record<string, string> = {
   'clone:ENOSPC': 'a limit in /proc/sys/user/max_*_namespaces is reached',
   'unshare:EINVAL': 'the kernel lacks this namespace type, or the caller has several threads',
   'mount:EPERM': 'mounting needs CAP_SYS_ADMIN in the user namespace that owns the mount namespace',
+  'fsopen:EPERM':
+    'in a user namespace, sysfs needs a network namespace made there; or bind-mount /sys',
+  'fsconfig:EPERM':
+    'in a user namespace, mqueue needs an ipc namespace made there, cgroup2 a cgroup namespace; most file systems are for root of the machine alone',
   'fsopen:ENODEV': 'the kernel does not know this file system type; see /proc/filesystems',
   'mount:ENODEV': 'the kernel does not know this file system type; see /proc/filesystems',
   'fsconfig:EBUSY': 'the file system, or a directory it is made of, is in use by another mount',

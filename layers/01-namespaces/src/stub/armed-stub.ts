@@ -64,25 +64,31 @@ export function startPart(part: MailboxPart, stub: ArmedStub): void {
   let sync: number | undefined;
   try {
     sync = sys.pidfdGetfd(pidfd, stub.syncFd);
-    part.post();
-    awaitExec(part, { sync, stub });
+    startSynced(part, { ...stub, sync });
   } finally {
     sys.close(pidfd);
     if (sync !== undefined) sys.close(sync);
   }
 }
 
-function awaitExec(part: MailboxPart, wait: { sync: number; stub: ArmedStub }): void {
+export interface SyncedStub extends Pick<ArmedStub, 'calls' | 'executable'> {
+  /** Our descriptor of the read end of a pipe whose write end, in the stub, closes at its execve. */
+  sync: number;
+}
+
+/** As `startPart`, for who has the pipe as well: nothing of the process has to be looked at. */
+export function startSynced(part: MailboxPart, stub: SyncedStub): void {
   const sys = localSyscalls();
+  part.post();
   for (;;) {
-    const events = sys.poll(wait.sync, POLLIN, LOOK_MS);
-    if ((events & POLLIN) !== 0 || part.done) throw failure(part, wait.stub);
+    const events = sys.poll(stub.sync, POLLIN, LOOK_MS);
+    if ((events & POLLIN) !== 0 || part.done) throw failure(part, stub);
     if ((events & (POLLHUP | POLLERR)) !== 0) return;
   }
 }
 
 /** The first call that failed: the result of one that was not executed is ENOSYS. */
-function failure(part: MailboxPart, { calls, executable }: ArmedStub): SyscallError {
+function failure(part: MailboxPart, { calls, executable }: SyncedStub): SyscallError {
   const index = calls.findIndex((_, at) => part.result(at) < 0);
   const name = calls[index] ?? 'execve';
   const path = name === 'execve' ? executable : undefined;

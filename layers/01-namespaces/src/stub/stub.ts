@@ -30,7 +30,7 @@ import { syscallNumber } from '../syscalls/numbers.ts';
 import { type ChildStatus, type CloneOptions, cloneArguments } from '../syscalls/process-calls.ts';
 import { SIGKILL } from '../syscalls/signals.ts';
 import { localSyscalls, Syscalls } from '../syscalls/syscalls.ts';
-import { type ArmedStub, startPart } from './armed-stub.ts';
+import { type ArmedStub, type SyncedStub, startPart, startSynced } from './armed-stub.ts';
 import { MailboxPart, type Operation } from './mailbox.ts';
 import { MAILBOX_BYTES, MAILBOX_FD, PARTS } from './mailbox-layout.ts';
 import { spawnStub } from './spawn.ts';
@@ -241,6 +241,11 @@ export class Stub implements Disposable {
    */
   start(program: Omit<ArmedStub, 'pid'>): void {
     startPart(this.#executor.part, { ...program, pid: this.pid });
+  }
+
+  /** As `start`, by a pipe that is ours: works with a process that may not be traced too. */
+  startSynced(program: SyncedStub): void {
+    startSynced(this.#executor.part, program);
   }
 
   /** Executes operations as one program, waiting for its end; returns their raw results. */

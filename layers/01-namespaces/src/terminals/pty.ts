@@ -172,5 +172,5 @@ export function ptsName(sys: Syscalls, master: number): string {
 /** Makes a terminal the caller's standard streams and its controlling terminal (after setsid). */
 export function adoptTerminal(sys: Syscalls, slave: number): void {
   sys.ioctl(slave, TIOCSCTTY, 0);
-  for (const fd of [0, 1, 2]) sys.dup3(slave, fd);
+  for (const fd of [0, 1, 2]) if (fd !== slave) sys.dup3(slave, fd);
 }

@@ -1,6 +1,6 @@
 /** What `create` and `run` share: their flags, and how they put a container into its cgroup. */
 import { resolve } from 'node:path';
-import { type Call, type Flag, StrataError } from '@strata/namespaces';
+import { type Call, type Flag, parseBoolean, StrataError } from '@strata/namespaces';
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec } from '../config/spec.ts';
 import { configWarnings } from '../config/warnings.ts';
@@ -16,12 +16,20 @@ export const CREATE_FLAGS: Record<string, Flag> = {
 
 export function createOptions(call: Call) {
   const consoleSocket = call.text('console-socket');
+  const rootless = rootlessOf(call);
   return {
     id: call.arguments[0]!,
     bundle: resolve(call.text('bundle') ?? '.'),
     newKeyring: !call.flag('no-new-keyring'),
+    ...(rootless !== undefined && { rootless }),
     ...(consoleSocket !== undefined && { consoleSocket }),
   };
+}
+
+/** What `--rootless` says; undefined where it is to be found out. @throws {StrataError} USAGE */
+function rootlessOf({ globals }: Call): boolean | undefined {
+  const text = globals.text('rootless') ?? 'auto';
+  return text === 'auto' || text === '' ? undefined : parseBoolean(text, '--rootless');
 }
 
 /** The spec of a bundle; what is odd about it is told as a warning. */

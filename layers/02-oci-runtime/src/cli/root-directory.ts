@@ -4,15 +4,13 @@
  *
  * @see https://specifications.freedesktop.org/basedir-spec/latest/
  */
-import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { StrataError } from '@strata/namespaces';
+import { isInInitialUserNamespace, StrataError } from '@strata/namespaces';
 
 const ROOT_OF_SYSTEM = '/run/strata/oci';
 /** What lies in XDG_RUNTIME_DIR may be removed after a while, unless it has the sticky bit. */
 const MODE_OF_USER = 0o1700;
-/** The map of the namespace that the machine has started with. */
-const ALL_IDS = /^\s*0\s+0\s+4294967295\s*$/;
 
 /**
  * @param given the value of --root
@@ -42,6 +40,5 @@ function checked(root: string): string {
 /** Root of the machine has /run, whatever a login has left in the environment (/run/user/0). */
 function isForUser({ USER: name }: NodeJS.ProcessEnv): boolean {
   if (process.geteuid!() !== 0) return true;
-  const isOfMachine = ALL_IDS.test(readFileSync('/proc/self/uid_map', 'utf8'));
-  return !isOfMachine && name !== 'root';
+  return !isInInitialUserNamespace() && name !== 'root';
 }

@@ -18,6 +18,7 @@ import type { Spec } from '../config/spec.ts';
 import { hasNew, joined } from '../namespaces/namespaces.ts';
 import { hasHostMounts } from '../rootfs/host-mounts.ts';
 import { isIdMapped } from '../rootfs/id-mapped-binds.ts';
+import { isOrdinaryUser } from '../rootless/rootless.ts';
 import * as creator from './creator-steps.ts';
 import { delegateCgroup, delegatesCgroup } from './delegate-cgroup.ts';
 import { stepsToCreated } from './finish-steps.ts';
@@ -106,6 +107,7 @@ function processSteps(spec: Spec): Step[] {
     ...schedulingSteps(spec),
     process.attributes,
     ...(process.credentialsAtCreate(spec) ? [process.credentials] : []),
+    ...(isOrdinaryUser() ? [init.stayInSight] : []),
     process.changeDirectory,
     process.findProgram,
   ];

@@ -10,27 +10,25 @@ import {
 import type { Spec } from '../config/spec.ts';
 import { runHooks } from '../hooks/hooks.ts';
 import { runCreateContainerHooks } from '../hooks/inside-hooks.ts';
-import { cloneFlags, join, joined, writeIdMaps } from '../namespaces/namespaces.ts';
+import { cloneFlags, join, joined } from '../namespaces/namespaces.ts';
 import { openIdMappedBinds } from '../rootfs/id-mapped-binds.ts';
+import { makeCgroup, setLimits } from '../rootless/container-cgroup.ts';
+import { mapIds as writeMaps } from '../rootless/map-ids.ts';
+import { refuseHiddenInit } from '../rootless/visible-init.ts';
 import { enterCgroup, openTaskFiles } from './enter-cgroup.ts';
 import { startLauncherOf } from './launcher.ts';
-import { assign, type Creation, type Step } from './step.ts';
-
-/** Where a container's cgroup is when the spec does not say. */
-export function cgroupPath(creation: { id: string; spec: Creation['spec'] }): string {
-  return creation.spec.linux?.cgroupsPath || `/strata/${creation.id}`;
-}
+import { assign, type Step } from './step.ts';
 
 export const createCgroup: Step = {
   name: 'create cgroup',
   field: 'linux.cgroupsPath',
   run(creation) {
-    const { creator, scopeCgroup } = creation;
-    const cgroup = scopeCgroup ?? creator.makeCgroup(cgroupPath(creation));
+    const { scopeCgroup, rootless } = creation;
+    const cgroup = scopeCgroup ?? makeCgroup(creation);
     creation.cgroup = cgroup;
     if (scopeCgroup) return;
     const resources = creation.spec.linux?.resources;
-    if (resources) cgroup.set(resources);
+    if (resources) setLimits(cgroup, resources, rootless);
   },
 };
 
@@ -45,6 +43,7 @@ export const startLauncher: Step = {
   name: 'start launcher',
   run(creation) {
     const { spec } = creation;
+    refuseHiddenInit(spec);
     const sys = startLauncherOf(creation);
     const pid = joined(spec).find(({ type }) => type === 'pid');
     // Joining a PID namespace concerns the children that are made afterwards.
@@ -102,9 +101,7 @@ export const createNamespaces: Step = {
 export const mapIds: Step = {
   name: 'map ids',
   field: 'linux.uidMappings',
-  run({ creator, init, spec }) {
-    writeIdMaps(creator.sys, init!.pid, spec);
-  },
+  run: writeMaps,
 };
 
 export const openCgroup: Step = {

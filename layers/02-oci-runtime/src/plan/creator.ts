@@ -5,7 +5,7 @@
  *   Step ──▶ Creator ──┬── KernelCreator       does it
  *                      └── RehearsedCreator    writes it down (explain/)
  */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import {
   Cgroup,
   type CgroupPaths,
@@ -14,6 +14,7 @@ import {
   type IdRange,
   localSyscalls,
   type MountInfo,
+  mapByHelpers,
   type Operation,
   parseIdMap,
   parseMountinfo,
@@ -25,6 +26,7 @@ import {
 } from '@strata/namespaces';
 import type { Hook, Linux } from '../config/spec.ts';
 import { type HookRun, runHookProcess } from '../hooks/hook-process.ts';
+import { NAMESPACES } from '../namespaces/namespaces.ts';
 import { moveNetDevices } from '../network/net-devices.ts';
 import { identify, openProcess, type ProcessIdentity } from '../process/identity.ts';
 
@@ -39,6 +41,7 @@ export interface Worker extends Disposable {
   prepare(operations: readonly Operation[]): void;
   run(): void;
   start: Stub['start'];
+  startSynced: Stub['startSynced'];
   beginExit(): void;
   exit(): unknown;
   detach(): void;
@@ -53,12 +56,17 @@ export interface Creator {
   /** Executes in this very thread. */
   readonly sys: Syscalls;
   spawn(options: SpawnOptions): Worker;
-  makeCgroup(path: string): ContainerCgroup;
+  /** @param wherePermitted leaves out hierarchies in which we may not make one */
+  makeCgroup(path: string, wherePermitted?: boolean): ContainerCgroup;
   openCgroup(paths: CgroupPaths): ContainerCgroup;
   /** A descriptor, in the process of `sys`, of a user namespace with these maps. */
   userNamespaceWith(maps: IdMaps, sys: Syscalls): number;
   /** The map of the uids of a process's user namespace. */
   uidMapOf(pid: number): IdRange[];
+  /** Whether a process may call setgroups(2), as far as its user namespace says. */
+  maySetGroups(pid: number): boolean;
+  /** Writes the id maps of a process by newuidmap(1) and newgidmap(1). */
+  mapByHelpers(pid: number, maps: IdMaps): void;
   moveNetDevices(devices: NonNullable<Linux['netDevices']>, pid: number): () => void;
   runHook(hook: Hook, field: string, run: HookRun): void;
   identify(pid: number): ProcessIdentity;
@@ -66,6 +74,8 @@ export interface Creator {
   pidInside(pid: number): number;
   /** A pidfd of exactly this process, or undefined where it has gone. */
   openProcess(identity: ProcessIdentity | undefined): number | undefined;
+  /** The CLONE_NEW* bits of the namespaces in which a process is and we are not. */
+  namespacesUnlikeOurs(pid: number): number;
   /** The file that a process executes. */
   executableOf(pid: number): { device: number; inode: number };
   mountsOf(pid: number): MountInfo[];
@@ -80,8 +90,8 @@ class KernelCreator implements Creator {
     return Stub.spawn(options);
   }
 
-  makeCgroup(path: string): ContainerCgroup {
-    return Cgroup.create(path);
+  makeCgroup(path: string, wherePermitted = false): ContainerCgroup {
+    return wherePermitted ? Cgroup.createWherePermitted(path) : Cgroup.create(path);
   }
 
   openCgroup(paths: CgroupPaths): ContainerCgroup {
@@ -94,6 +104,14 @@ class KernelCreator implements Creator {
 
   uidMapOf(pid: number): IdRange[] {
     return parseIdMap(readFileSync(`/proc/${pid}/uid_map`, 'utf8'));
+  }
+
+  maySetGroups(pid: number): boolean {
+    return readFileSync(`/proc/${pid}/setgroups`, 'latin1').trim() !== 'deny';
+  }
+
+  mapByHelpers(pid: number, maps: IdMaps): void {
+    mapByHelpers(pid, maps);
   }
 
   moveNetDevices(devices: NonNullable<Linux['netDevices']>, pid: number): () => void {
@@ -114,6 +132,15 @@ class KernelCreator implements Creator {
 
   openProcess(identity: ProcessIdentity | undefined): number | undefined {
     return openProcess(identity);
+  }
+
+  namespacesUnlikeOurs(pid: number): number {
+    let flags = 0;
+    for (const { flag, file } of Object.values(NAMESPACES)) {
+      const [theirs, ours] = [pid, 'self'].map((who) => readlinkSync(`/proc/${who}/ns/${file}`));
+      if (theirs !== ours) flags += flag;
+    }
+    return flags;
   }
 
   executableOf(pid: number): { device: number; inode: number } {

@@ -11,7 +11,6 @@
  * @see setns(2) on pidfds
  */
 import {
-  adoptTerminal,
   CLONE_NEWCGROUP,
   CLONE_NEWIPC,
   CLONE_NEWNET,
@@ -23,21 +22,21 @@ import {
   CLONE_PARENT,
   O_DIRECTORY,
   O_PATH,
-  RootDirectory,
   SIGKILL,
   StrataError,
   type Syscalls,
 } from '@strata/namespaces';
 import type { ProcessIdentity } from '../process/identity.ts';
-import { openPair } from '../rootfs/console.ts';
 import { changeRoot } from '../rootfs/enter-root.ts';
+import { isOrdinaryUser } from '../rootless/rootless.ts';
 import { enterCgroup, openTaskFiles } from './enter-cgroup.ts';
+import { adoptTerminalGiven, openTerminal, openTerminalHere } from './exec-terminal.ts';
 import { stepsToRunning } from './finish-steps.ts';
-import { JOIN_FD, startLauncherOf } from './launcher.ts';
+import { JOIN_FD, SYNC_FD, startLauncherOf } from './launcher.ts';
 import {
   attributes,
   changeDirectory,
-  closeDescriptors,
+  closeDescriptorsBut,
   credentials,
   credentialsAtCreate,
   findProgram,
@@ -46,7 +45,6 @@ import {
 } from './process-steps.ts';
 import { keepToCpus, schedulingSteps } from './scheduling-steps.ts';
 import { assign, type Creation, type Step } from './step.ts';
-import { takeDescriptor } from './take-descriptor.ts';
 
 /** What has to be known of a container to join it. */
 export interface JoinedContainer {
@@ -66,10 +64,14 @@ export function execPlan(
   executable?: string,
 ): Step[] {
   const { spec } = creation;
+  const { terminal } = spec.process!;
+  const isOurs = terminal && isOrdinaryUser();
   return [
+    openSyncPipe,
+    ...(isOurs ? [openTerminalHere] : []),
     ...joinSteps(container),
-    ...(spec.process?.terminal ? [openTerminal] : []),
-    closeDescriptors,
+    ...(terminal ? [isOurs ? adoptTerminalGiven : openTerminal] : []),
+    closeDescriptorsBut(SYNC_FD),
     ...(spec.process?.rlimits?.length ? [limits] : []),
     ...schedulingSteps(spec),
     attributes,
@@ -86,7 +88,21 @@ export const joinSteps = (container: JoinedContainer): Step[] => [
   cloneInside(container),
 ];
 
-/** The namespaces of the container that differ from ours; joining our own would be refused. */
+/**
+ * Unlike a container, which another process may start, this process is started by us: the pipe that
+ * tells of its execve is ours, and nothing has to be taken from a process that is hidden from the
+ * container, which only root could.
+ */
+const openSyncPipe: Step = {
+  name: 'open sync pipe',
+  run(creation) {
+    const [readEnd, writeEnd] = creation.creator.sys.pipe2();
+    creation.syncPipe = { readEnd, writeEnd };
+    creation.syncEnd = SYNC_FD;
+  },
+};
+
+/** Those that root may always join, also where they are its own: see also joinAll. */
 const ALL_NAMESPACES =
   CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
@@ -108,7 +124,7 @@ function joinContainer(container: JoinedContainer): Step {
       }
       sys.setDumpable(false);
       creation.taskFds = openTaskFiles(sys, container.cgroups);
-      joinAll(sys, container);
+      joinAll(creation, container);
       sys.close(JOIN_FD);
     },
   };
@@ -118,13 +134,16 @@ function joinContainer(container: JoinedContainer): Step {
  * All in one call: who has joined the user namespace may no longer look at an init that is still a
  * stub, which cannot be dumped, nor join a namespace that the container has from elsewhere.
  */
-function joinAll(sys: Syscalls, container: JoinedContainer): void {
+function joinAll(creation: Creation, container: JoinedContainer): void {
+  const { sys } = creation.launcher!;
   const { hasUserNamespace, hasTimeNamespace, rootIsOver, init } = container;
   const flags = O_PATH | O_DIRECTORY;
   // Where the namespace is the host's, so is its root; who joins it gets that one.
   const root = rootIsOver !== undefined && sys.openat2Later(`/proc/${init!.pid}/root`, { flags });
   const user = hasUserNamespace ? CLONE_NEWUSER : 0;
-  sys.setns(JOIN_FD, ALL_NAMESPACES | user | (hasTimeNamespace ? CLONE_NEWTIME : 0));
+  const all = ALL_NAMESPACES | user | (hasTimeNamespace ? CLONE_NEWTIME : 0);
+  // What the container shares with an ordinary user may not be for that one to join.
+  sys.setns(JOIN_FD, creation.rootless ? creation.creator.namespacesUnlikeOurs(init!.pid) : all);
   if (root !== false) {
     changeRoot(sys, root);
     sys.close(root);
@@ -142,6 +161,7 @@ function cloneInside({ cgroups, init: beside }: JoinedContainer): Step {
       const { creator, launcher, keeper, taskFds, spec } = creation;
       const affinity = spec.process!.execCPUAffinity;
       creation.init = launcher!.clone({ flags: keeper ? 0 : CLONE_PARENT });
+      if (creation.syncPipe) launcher!.sys.close(SYNC_FD);
       const { sys } = creation.init;
       assign(creation.init, creation.step!);
       sys.setParentDeathSignal(SIGKILL);
@@ -160,19 +180,3 @@ function cloneInside({ cgroups, init: beside }: JoinedContainer): Step {
     },
   };
 }
-
-const openTerminal: Step = {
-  name: 'open console',
-  field: 'process.terminal',
-  run(creation) {
-    const { creator, init, spec } = creation;
-    const { sys } = init!;
-    const rootfs = new RootDirectory(sys, sys.openat2('/', { flags: O_PATH | O_DIRECTORY }));
-    const { master, slave } = openPair(sys, rootfs, {
-      size: spec.process!.consoleSize,
-      owner: { uid: spec.process!.user.uid },
-    });
-    adoptTerminal(sys, slave);
-    creation.consoleMaster = takeDescriptor(init!, master, creator.sys);
-  },
-};

@@ -7,12 +7,10 @@
  */
 import { asksAgent, sendConsole } from '@strata/namespaces';
 import type { Spec } from '../config/spec.ts';
-import { credentialOperations } from '../process/credentials.ts';
 import { finalProgram, startProgram } from '../process/final-program.ts';
-import { grantableCapabilities } from '../process/grantable.ts';
 import { installFilterOfAgent } from '../process/seccomp-agent.ts';
 import { startKeeping } from './keeping.ts';
-import { credentialsAtCreate } from './process-steps.ts';
+import { credentialsAtStart } from './process-steps.ts';
 import { type Creation, type Step, settle } from './step.ts';
 
 const hasAgent = ({ linux }: Spec): boolean =>
@@ -28,12 +26,7 @@ const prepareProgram: Step = {
     const program = finalProgram({
       process: spec.process!,
       seccomp: spec.linux?.seccomp,
-      credentials: credentialsAtCreate(spec)
-        ? []
-        : credentialOperations(spec.process!, {
-            canSetGroups: true,
-            grantable: grantableCapabilities(spec),
-          }),
+      credentials: credentialsAtStart(creation),
       syncEnd: creation.syncEnd!,
       isRelease: container !== undefined && !hasAgent(spec),
     });
@@ -100,13 +93,16 @@ const publishRecord: Step = {
 const runProgram: Step = {
   name: 'start program',
   run(creation) {
-    const { creator, init, keeper, launcher, program, syncFd, executable } = creation;
+    const { creator, init, keeper, launcher, program, syncPipe, executable } = creation;
     creation.identities = {
       process: creator.identify(init!.pid),
       ...(keeper && { keeper: creator.identify(launcher!.pid) }),
     };
     const calls = program!.map(({ name }) => name);
-    startProgram(() => init!.start({ syncFd: syncFd!, calls, executable }));
+    // The last one but the process's own, whose end at execve is to be heard of.
+    creator.sys.close(syncPipe!.writeEnd!);
+    delete syncPipe!.writeEnd;
+    startProgram(() => init!.startSynced({ sync: syncPipe!.readEnd, calls, executable }));
   },
 };
 

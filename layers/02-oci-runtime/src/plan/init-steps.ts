@@ -29,6 +29,7 @@ import { makePathsReadonly, maskPaths } from '../rootfs/hidden-paths.ts';
 import { hasHostMounts } from '../rootfs/host-mounts.ts';
 import { mountLabel } from '../rootfs/mount-label.ts';
 import { performMount } from '../rootfs/mounts.ts';
+import { hideInit, showInit } from '../rootless/visible-init.ts';
 import type { Step } from './step.ts';
 import { takeDescriptor } from './take-descriptor.ts';
 
@@ -37,8 +38,7 @@ export const startSession: Step = {
   run({ init, id, newKeyring }) {
     const { sys } = init!;
     sys.setsid();
-    // Nobody may look into this process while it still holds what the container must not have.
-    sys.setDumpable(false);
+    hideInit(sys);
     if (!newKeyring) return;
     const args = [KEYCTL_JOIN_SESSION_KEYRING, `_ses.${id}`, 0, 0, 0];
     sys.later('keyctl', args, { accepts: [ENOSYS] });
@@ -72,6 +72,15 @@ export const becomeRoot: Step = {
     sys.setresgid(0);
     sys.field = 'linux.uidMappings';
     sys.setresuid(0);
+    showInit(sys);
+  },
+};
+
+/** It has just changed its user, which hides a process. */
+export const stayInSight: Step = {
+  name: 'stay in sight of the user',
+  run({ init }) {
+    showInit(init!.sys);
   },
 };
 

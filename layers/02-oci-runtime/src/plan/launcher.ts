@@ -5,6 +5,7 @@
  *   3      the mailbox
  *   4      the exit file of a keeper
  *   5      the pidfd of a container's init that is to be joined
+ *   6      the write end of a pipe that the process closes by its execve
  *   10...  what a keeper shall hold
  *
  * Until it has its task it ends with us.
@@ -15,6 +16,7 @@ import { assign, type Creation } from './step.ts';
 
 export const EXIT_FILE_FD = 4;
 export const JOIN_FD = 5;
+export const SYNC_FD = 6;
 export const FIRST_HELD_FD = 10;
 
 /**
@@ -23,17 +25,18 @@ export const FIRST_HELD_FD = 10;
  * @returns its system calls, which wait until a result is needed
  */
 export function startLauncherOf(creation: Creation, joinFd?: number): Syscalls {
-  const { creator, id, stdio, keeper } = creation;
+  const { creator, id, stdio, keeper, syncPipe, terminalSlave: slave } = creation;
   const descriptors = new Map<number, number>();
   const exitFd = keeper && openExitFile(creator.sys, keeper.exitFile);
   if (exitFd !== undefined) descriptors.set(EXIT_FILE_FD, exitFd);
   if (joinFd !== undefined) descriptors.set(JOIN_FD, joinFd);
+  if (syncPipe) descriptors.set(SYNC_FD, syncPipe.writeEnd!);
   keeper?.holdFds?.forEach((fd, index) => {
     descriptors.set(FIRST_HELD_FD + index, fd);
   });
   try {
     creation.launcher = creator.spawn({
-      stdio,
+      stdio: slave === undefined ? stdio : [slave, slave, slave],
       descriptors,
       title: `strata: keeper ${id}`,
       listener: syscallSpans('keeper'),

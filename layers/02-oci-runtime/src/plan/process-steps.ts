@@ -1,6 +1,7 @@
 /** Steps after the pivot: from the root of a finished file system to the process of the spec. */
 import {
   LaterResult,
+  type Operation,
   Out,
   parseResourceLimits,
   SIGKILL,
@@ -11,6 +12,7 @@ import type { Spec } from '../config/spec.ts';
 import { CREDENTIAL_FIELDS, credentialOperations } from '../process/credentials.ts';
 import { findExecutable } from '../process/executable.ts';
 import { grantableCapabilities } from '../process/grantable.ts';
+import { maySetGroups } from '../rootless/setgroups.ts';
 import type { Creation, Step } from './step.ts';
 
 const FIRST_UNNEEDED_FD = 4;
@@ -41,6 +43,17 @@ export const closeDescriptors: Step = {
   },
 };
 
+/** As `closeDescriptors`, for a process that has the sync pipe's write end already. */
+export const closeDescriptorsBut = (syncEnd: number): Step => ({
+  name: 'close descriptors',
+  run({ init }) {
+    const { sys } = init!;
+    sys.closeRange(FIRST_UNNEEDED_FD, syncEnd - 1);
+    sys.closeRange(syncEnd + 1, LAST_FD);
+    for (const fd of [3, syncEnd]) sys.setCloseOnExec(fd, true);
+  },
+});
+
 export const limits: Step = {
   name: 'set resource limits',
   field: 'process.rlimits',
@@ -66,10 +79,10 @@ export const attributes: Step = {
 export const credentials: Step = {
   name: 'change user',
   field: 'process.user',
-  run({ init, spec }) {
+  run(creation) {
+    const { init } = creation;
     const { sys } = init!;
-    const options = { canSetGroups: true, grantable: grantableCapabilities(spec) };
-    for (const { name, args } of credentialOperations(spec.process!, options)) {
+    for (const { name, args } of operationsFor(creation)) {
       sys.field = CREDENTIAL_FIELDS[name];
       sys.order(name, ...args);
     }
@@ -77,6 +90,16 @@ export const credentials: Step = {
     sys.setParentDeathSignal(SIGKILL);
   },
 };
+
+/** The calls that have to follow a seccomp filter, at start; none where the user was changed already. */
+export const credentialsAtStart = (creation: Creation): Operation[] =>
+  credentialsAtCreate(creation.spec) ? [] : operationsFor(creation);
+
+const operationsFor = (creation: Creation): Operation[] =>
+  credentialOperations(creation.spec.process!, {
+    canSetGroups: maySetGroups(creation),
+    grantable: grantableCapabilities(creation.spec),
+  });
 
 export const changeDirectory: Step = {
   name: 'change directory',

@@ -9,7 +9,6 @@ import {
   type Cgroup,
   type Descriptor,
   isTracing,
-  type LaterResult,
   located,
   type Operation,
   span,
@@ -31,6 +30,8 @@ export interface Creation {
   readonly stdio: readonly [number, number, number];
   readonly keeper?: KeeperOptions | undefined;
   readonly newKeyring?: boolean;
+  /** Whether we are not the machine's root: see rootless/rootless.ts. */
+  readonly rootless?: boolean | undefined;
   /** Gets the PTY's master; it stays with us where there is none. */
   readonly consoleSocket?: string | undefined;
   /** Where the cgroup is there already, made by systemd and with its limits. */
@@ -68,7 +69,11 @@ export interface Creation {
   /** 'close descriptors': the read end of the sync pipe, in the init. */
   syncFd?: number;
   /** 'close descriptors': its write end, known when the calls are executed. */
-  syncEnd?: LaterResult;
+  syncEnd?: Descriptor;
+  /** 'open sync pipe': ours, where the process is started by nobody else. */
+  syncPipe?: { readEnd: number; writeEnd?: number };
+  /** 'open console': ours, where the process gets its terminal from us. */
+  terminalSlave?: number;
   /** 'find program' */
   executable?: string;
   /** 'prepare program': the last calls of the init. */
@@ -156,8 +161,17 @@ export function settle({ launcher, init, pendingInit, whenExecuted }: Creation):
 }
 
 /** Ends the stubs of a creation that has failed, whatever they are doing. */
-export function abandon({ creator, init, launcher, consoleMaster }: Creation): void {
+export function abandon(creation: Creation): void {
+  const { creator, init, launcher, consoleMaster } = creation;
   init?.[Symbol.dispose]();
   launcher?.[Symbol.dispose]();
   if (consoleMaster !== undefined) creator.sys.close(consoleMaster);
+  closeOurs(creation);
+}
+
+/** Closes what steps have opened here and nobody needs when they are done. */
+export function closeOurs({ creator, syncPipe, terminalSlave }: Creation): void {
+  for (const fd of [syncPipe?.readEnd, syncPipe?.writeEnd, terminalSlave]) {
+    if (fd !== undefined) creator.sys.close(fd);
+  }
 }

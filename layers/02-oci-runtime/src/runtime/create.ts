@@ -12,9 +12,10 @@ import { runHooksWarning, type Warn } from '../hooks/hooks.ts';
 import { hasNew, namespacesOf } from '../namespaces/namespaces.ts';
 import { createPlan } from '../plan/create-plan.ts';
 import { kernelCreator, type Worker } from '../plan/creator.ts';
-import { cgroupPath } from '../plan/creator-steps.ts';
 import { abandon, type Creation, type KeeperOptions, runSteps } from '../plan/step.ts';
 import { hasHostMounts, mountBelow, removeHostMounts } from '../rootfs/host-mounts.ts';
+import { cgroupPath } from '../rootless/container-cgroup.ts';
+import { isRootless } from '../rootless/rootless.ts';
 import { deletedMeanwhile, type Reservation } from './reservation.ts';
 import { type ContainerRecord, type StateStore, withoutDevices } from './state-store.ts';
 import type { ContainerScope } from './systemd-scope.ts';
@@ -36,6 +37,8 @@ export interface CreateOptions {
   pidFile?: string;
   /** Join a new session keyring; default true. */
   newKeyring?: boolean;
+  /** Not as the machine's root; default: found out. */
+  rootless?: boolean | undefined;
   /** The caller will start it at once: `Created.init` is left for that. */
   hold?: boolean;
   /** For tests: called after each step. */
@@ -52,12 +55,12 @@ export interface Created {
 
 /** @param warn hears of poststop hooks that fail where the creation has failed */
 export function createContainer(store: StateStore, options: CreateOptions, warn: Warn): Created {
-  const { id, keeper, consoleSocket, newKeyring = true } = options;
+  const { id, keeper, consoleSocket, newKeyring = true, rootless = isRootless() } = options;
   const { spec, bundle, rootfs } = readBundle(options.bundle, options.spec);
-  const record = newRecord({ id, spec, bundle, rootfsPath: rootfs }, options.scope);
+  const record = newRecord({ id, spec, bundle, rootfsPath: rootfs, rootless }, options.scope);
   let reservation: Reservation | undefined;
   const creation: Creation = {
-    ...{ creator: kernelCreator, id, spec, bundle, keeper, consoleSocket, newKeyring },
+    ...{ creator: kernelCreator, id, spec, bundle, keeper, consoleSocket, newKeyring, rootless },
     rootfsPath: rootfs,
     stdio: options.stdio ?? [0, 1, 2],
     scopeCgroup: options.scope?.cgroup,
@@ -93,7 +96,7 @@ export function createContainer(store: StateStore, options: CreateOptions, warn:
 }
 
 function newRecord(
-  creation: Pick<Creation, 'id' | 'spec' | 'bundle' | 'rootfsPath'>,
+  creation: Pick<Creation, 'id' | 'spec' | 'bundle' | 'rootfsPath' | 'rootless'>,
   scope: ContainerScope | undefined,
 ): ContainerRecord {
   const { id, spec, bundle, rootfsPath } = creation;

@@ -3,7 +3,8 @@ import { readBundle } from '../config/read-bundle.ts';
 import type { Spec, SpecProcess } from '../config/spec.ts';
 import { kernelCreator } from '../plan/creator.ts';
 import { execPlan } from '../plan/exec-plan.ts';
-import { abandon, type Creation, type KeeperOptions, runSteps } from '../plan/step.ts';
+import { abandon, type Creation, closeOurs, type KeeperOptions, runSteps } from '../plan/step.ts';
+import { isRootless } from '../rootless/rootless.ts';
 import type { ContainerRecord } from './state-store.ts';
 
 export interface ExecOptions {
@@ -41,6 +42,7 @@ export function execInContainer(record: ContainerRecord, options: ExecOptions): 
     keeper: options.keeper,
     consoleSocket: options.consoleSocket,
     container: record.init!,
+    rootless: isRootless(),
     whenExecuted: [],
   };
   try {
@@ -49,6 +51,7 @@ export function execInContainer(record: ContainerRecord, options: ExecOptions): 
     abandon(creation);
     throw error;
   }
+  closeOurs(creation);
   creation.init!.detach();
   if (creation.keeper) creation.launcher!.detach();
   const { consoleMaster } = creation;

@@ -27,6 +27,7 @@ import { poststartIsDecisive, runHooks, runHooksWarning, type Warn } from '../ho
 import { startProgram } from '../process/final-program.ts';
 
 import type { ContainerEvent, ContainerEventOptions } from './container-events.ts';
+import { processesOf } from './container-processes.ts';
 import { type Created, type CreateOptions, createContainer } from './create.ts';
 import { type ExecOptions, type Executed, execInContainer } from './exec.ts';
 import type { RdtSchemata } from './rdt-schemata.ts';
@@ -232,7 +233,7 @@ export class Runtime {
 
   /** The ids of its processes as seen from here, those in cgroups below its own included. */
   processes(id: string): number[] {
-    return Cgroup.open(this.#store.read(id).cgroups).processes();
+    return processesOf(this.#store.read(id));
   }
 
   /**

@@ -10,18 +10,23 @@ import {
   WEXITED,
   WNOHANG,
 } from '@strata/namespaces';
-import { openProcess, type ProcessIdentity, readProcessStat } from '../process/identity.ts';
+import {
+  identify,
+  openProcess,
+  type ProcessIdentity,
+  readProcessStat,
+} from '../process/identity.ts';
+import { processesOf } from './container-processes.ts';
 import type { ContainerRecord } from './state-store.ts';
 
 /**
- * Signals the init, or with `all` every process of the container's cgroup. SIGKILL is for all of them
- * where no PID namespace ends with the init, and reaches those that are paused.
+ * Signals the init, or with `all` every process of the container. SIGKILL is for all of them where no
+ * PID namespace ends with the init, and reaches those that are paused.
  * @throws {StrataError} NOT_RUNNING
  */
 export function signalContainer(record: ContainerRecord, signal: number, all: boolean): void {
-  const hasCgroup = Object.keys(record.cgroups).length > 0;
-  if (hasCgroup && (all || (signal === SIGKILL && !record.hasOwnPidNamespace))) {
-    signalCgroup(record, signal);
+  if (all || (signal === SIGKILL && !record.hasOwnPidNamespace)) {
+    signalAll(record, signal);
     return;
   }
   signalInit(record, signal);
@@ -30,31 +35,37 @@ export function signalContainer(record: ContainerRecord, signal: number, all: bo
 }
 
 function signalInit(record: ContainerRecord, signal: number): void {
+  if (signalProcess(record.init, signal)) return;
+  throw new StrataError('NOT_RUNNING', `container not running: ${record.id}`, { errno: ESRCH });
+}
+
+/** Whether it was there. */
+function signalProcess(identity: ProcessIdentity | undefined, signal: number): boolean {
   const sys = localSyscalls();
-  const fd = openProcess(record.init);
+  const fd = openProcess(identity);
+  if (fd === undefined) return false;
   try {
-    const result =
-      fd === undefined ? -ESRCH : sys.attempt('pidfd_send_signal', fd, signal, null, 0);
-    if (result === -ESRCH) {
-      throw new StrataError('NOT_RUNNING', `container not running: ${record.id}`, { errno: ESRCH });
-    }
-    if (result < 0) throw sys.failure('pidfd_send_signal', -result, [record.init!.pid, signal]);
+    const result = sys.attempt('pidfd_send_signal', fd, signal, null, 0);
+    if (result >= 0 || result === -ESRCH) return result >= 0;
+    throw sys.failure('pidfd_send_signal', -result, [identity!.pid, signal]);
   } finally {
-    if (fd !== undefined) sys.close(fd);
+    sys.close(fd);
   }
 }
 
-function signalCgroup(record: ContainerRecord, signal: number): void {
-  const cgroup = Cgroup.open(record.cgroups);
-  if (signal === SIGKILL) {
-    cgroup.kill();
+function signalAll(record: ContainerRecord, signal: number): void {
+  if (signal === SIGKILL && Object.keys(record.cgroups).length > 0) {
+    Cgroup.open(record.cgroups).kill();
     return;
   }
-  const sys = localSyscalls();
-  for (const pid of cgroup.processes()) {
-    const result = sys.attempt('kill', pid, signal);
-    if (result < 0 && result !== -ESRCH) throw sys.failure('kill', -result, [pid, signal]);
+  // The init last: with it, and its namespace, the others would be gone.
+  const init = record.init?.pid;
+  const identities = processesOf(record).map(identify);
+  const stillThere = new Set(processesOf(record));
+  for (const identity of identities) {
+    if (identity.pid !== init && stillThere.has(identity.pid)) signalProcess(identity, signal);
   }
+  signalProcess(record.init, signal);
 }
 
 /** How long a process may take to end once it is killed: as long as runc waits. */
