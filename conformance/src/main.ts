@@ -1,10 +1,12 @@
 /**
  * npm run conformance -- crictl     builds the real CRI client into conformance/bin
  * npm run conformance -- oci        runs the programs of the OCI's runtime-tools against strata-oci
+ * npm run conformance -- distribution    runs the distribution-spec's suite against our registry
  *
  * Go is needed here and nowhere else in Strata.
  */
 import { buildCrictl } from './crictl.ts';
+import { conformanceOfRegistry } from './distribution.ts';
 import { conformanceOfRuntimes } from './oci/command.ts';
 
 /** Each returns the exit code. */
@@ -15,6 +17,7 @@ const TASKS: Readonly<Record<string, (args: readonly string[]) => number | Promi
     return 0;
   },
   oci: conformanceOfRuntimes,
+  distribution: conformanceOfRegistry,
 };
 
 const [name = '', ...rest] = process.argv.slice(2);
