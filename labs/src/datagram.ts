@@ -3,17 +3,22 @@ import {
   AF_INET,
   type Arg,
   errnoName,
+  IFF_LOWER_UP,
+  type Link,
   POLLIN,
   parseIpAddress,
   SOCK_DGRAM,
   type SyscallName,
 } from '@strata/namespaces';
+import { inNetworkOf } from './network-views.ts';
 import type { Performer } from './stage.ts';
 
 const PORT = 7000;
 const TEXT = 'hello';
-/** Within a machine it takes microseconds. */
-const PATIENCE_MS = 1000;
+/** Within a machine it takes microseconds; who asked for an address and was not heard asks again after 1 s. */
+const PATIENCE_MS = 1500;
+const LINK_LIMIT_MS = 5000;
+const LOOK_MS = 5;
 const SOCKADDR_IN_BYTES = 16;
 
 /**
@@ -22,6 +27,7 @@ const SOCKADDR_IN_BYTES = 16;
  */
 export function sendDatagram(from: Performer, to: Performer, address: string): string {
   const place = socketAddress(address);
+  if (from.sys.executor.kind !== 'recording') awaitLinks([process.pid, from.pid, to.pid]);
   try {
     using receiver = openSocket(to);
     call(to, 'bind', receiver.fd, place, place.length);
@@ -37,6 +43,20 @@ export function sendDatagram(from: Performer, to: Performer, address: string): s
 }
 
 class Refused extends Error {}
+
+/**
+ * Waits until links with a carrier transmit: they have it at once, but the kernel's linkwatch switches their
+ * queues on when it gets to it, within a second.
+ */
+function awaitLinks(pids: readonly number[]): void {
+  const isReady = ({ up, flags, operationalState }: Link): boolean =>
+    !up || (flags & IFF_LOWER_UP) === 0 || ['up', 'unknown'].includes(operationalState);
+  const deadline = Date.now() + LINK_LIMIT_MS;
+  while (!pids.every((pid) => inNetworkOf(pid, (netlink) => netlink.links().every(isReady)))) {
+    if (Date.now() > deadline) return;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_MS);
+  }
+}
 
 /** As `sys.call`, but what is refused is said in the name of the host. */
 function call({ title, sys }: Performer, name: SyscallName, ...args: readonly Arg[]): number {

@@ -44,6 +44,7 @@ const lab: Lab<Scene> = {
     });
     checkEnd(report, 'red', scene.red);
     checkEnd(report, 'blue', scene.blue);
+    if (!report.passed) return;
     for (const [from, to] of [
       ['red', 'blue'],
       ['blue', 'red'],
@@ -55,7 +56,7 @@ const lab: Lab<Scene> = {
         found,
         usually: reasonFor(found),
       });
-      if (found !== 'arrived') break;
+      if (found !== 'arrived') return;
     }
   },
 };
