@@ -7,17 +7,16 @@
  * from them reads naturally.
  */
 import {
-  type CgroupPaths,
   type CgroupResources,
   type ChildStatus,
   type CloneOptions,
   cloneArguments,
-  detectCgroups,
   formatCall,
-  planLimits,
   RecordingExecutor,
+  RehearsedCgroup,
   Syscalls,
   stringVector,
+  type TellCall,
 } from '@strata/namespaces';
 import { NetlinkRehearsal } from './netlink-rehearsal.ts';
 import type { LabCgroup, Performer, PerformerOptions, Stage } from './stage.ts';
@@ -29,7 +28,7 @@ export class RehearsalStage implements Stage, Disposable {
   readonly scratch: string;
   readonly isRehearsal = true;
   readonly performers: RehearsedPerformer[] = [];
-  readonly cgroups: RehearsedCgroup[] = [];
+  readonly cgroups: LabCgroup[] = [];
   readonly sys: Syscalls;
   /** What the rehearsal has come to so far, a line each. */
   readonly lines: string[] = [];
@@ -55,8 +54,11 @@ export class RehearsalStage implements Stage, Disposable {
   }
 
   cgroup(name: string, resources: CgroupResources = {}): LabCgroup {
-    const cgroup = new RehearsedCgroup(this, name, `${this.#cgroupPath}/${name}`);
-    cgroup.set(resources);
+    const tell: TellCall = (call, args, result) =>
+      this.say(LAB_PROCESS, formatCall(call, args, result));
+    const rehearsed = RehearsedCgroup.create(`${this.#cgroupPath}/${name}`, tell);
+    rehearsed.set(resources);
+    const cgroup = Object.assign(rehearsed, { name });
     this.cgroups.push(cgroup);
     return cgroup;
   }
@@ -158,60 +160,5 @@ class RehearsedPerformer implements Performer {
 
   end(): void {
     this.#stage.say(LAB_PROCESS, `kill(${this.pid}, SIGKILL) = 0`);
-  }
-}
-
-class RehearsedCgroup implements LabCgroup {
-  readonly name: string;
-  readonly paths: CgroupPaths;
-  readonly #stage: RehearsalStage;
-
-  constructor(stage: RehearsalStage, name: string, path: string) {
-    this.#stage = stage;
-    this.name = name;
-    const { hierarchies } = detectCgroups();
-    this.paths = Object.fromEntries(
-      hierarchies.map(({ key, mountPoint }) => [key, mountPoint + path]),
-    );
-    for (const directory of Object.values(this.paths)) this.#say(`mkdir("${directory}", 0755) = 0`);
-  }
-
-  set(resources: CgroupResources): void {
-    for (const { key, file, value } of planLimits(detectCgroups(), resources).writes) {
-      this.#write(`${this.paths[key]}/${file}`, String(value));
-    }
-  }
-
-  attach(pid: number): void {
-    for (const directory of Object.values(this.paths)) {
-      this.#write(`${directory}/cgroup.procs`, String(pid));
-    }
-  }
-
-  freeze(): void {
-    this.#setFreezer(true);
-  }
-  thaw(): void {
-    this.#setFreezer(false);
-  }
-  kill(): void {
-    const unified = this.paths[''];
-    if (unified !== undefined) this.#write(`${unified}/cgroup.kill`, '1');
-    else this.#say('kill(each process of cgroup.procs, SIGKILL) = 0, until there is none');
-  }
-
-  #setFreezer(frozen: boolean): void {
-    const { freezer, '': unified } = this.paths;
-    if (freezer !== undefined)
-      this.#write(`${freezer}/freezer.state`, frozen ? 'FROZEN' : 'THAWED');
-    else this.#write(`${unified}/cgroup.freeze`, frozen ? '1' : '0');
-  }
-
-  #write(path: string, text: string): void {
-    this.#say(`write("${path}", "${text}") = ${text.length}`);
-  }
-
-  #say(text: string): void {
-    this.#stage.say(LAB_PROCESS, text);
   }
 }

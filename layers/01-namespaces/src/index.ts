@@ -24,6 +24,7 @@ export {
 } from './cgroups/layout.ts';
 export { readOomKills } from './cgroups/oom-kills.ts';
 export { Patience } from './cgroups/patience.ts';
+export { RehearsedCgroup, type TellCall } from './cgroups/rehearsed-cgroup.ts';
 export type {
   CgroupResources,
   DeviceRule as CgroupDeviceRule,
@@ -61,6 +62,7 @@ export { table } from './command-line/table.ts';
 export * from './credentials/personality.ts';
 export * from './credentials/securebits.ts';
 export * from './errors/errno.ts';
+export { type Failure, failureOf } from './errors/failure.ts';
 export * from './errors/strata-error.ts';
 export * from './errors/syscall-error.ts';
 export * from './events/file-watcher.ts';
@@ -166,6 +168,7 @@ export { MAILBOX_FD } from './stub/mailbox-layout.ts';
 export { pauseElf, stubElf, stubListing } from './stub/program-text.ts';
 export { type SpawnOptions, Stub } from './stub/stub.ts';
 export * from './syscalls/constants.ts';
+export { DescriptorTable } from './syscalls/descriptor-table.ts';
 export * from './syscalls/executor.ts';
 export type { FileStatus, OpenHow } from './syscalls/file-calls.ts';
 export { type PollEvents, type Watch, watchDescriptor } from './syscalls/libc.ts';
@@ -189,7 +192,7 @@ export type { RulesetAttributes } from './syscalls/security-calls.ts';
 export * from './syscalls/signals.ts';
 export { type StructLayout, structLayout } from './syscalls/struct-layout.ts';
 export { localSyscalls, Syscalls } from './syscalls/syscalls.ts';
-export { formatArg, formatCall } from './syscalls/transcript.ts';
+export { formatArg, formatArgs, formatCall } from './syscalls/transcript.ts';
 export * from './terminals/console-socket.ts';
 export * from './terminals/pty.ts';
 export * from './terminals/termios.ts';

@@ -11,8 +11,14 @@
  *
  *   text   time="2026-01-02T03:04:05.678Z" level=error msg="..."
  *   json   {"level":"error","msg":"...","time":"2026-01-02T03:04:05.678Z"}
+ *
+ * Of an error in a step of a plan it says more (errors/failure.ts):
+ *
+ *   text   ... msg="..." step="mount /data" field="mounts[7]" syscall=fsopen errno=ENODEV
+ *   json   {... ,"failure":{"code":"ENODEV","step":"mount /data","field":"mounts[7]", ...}}
  */
 import { openSync, writeSync } from 'node:fs';
+import { type Failure, failureOf } from '../errors/failure.ts';
 import { describeError, StrataError } from '../errors/strata-error.ts';
 import type { SpanExporter, SpanRecord } from '../trace/span.ts';
 import type { Values } from './flags.ts';
@@ -23,7 +29,7 @@ type Level = 'error' | 'warning' | 'debug';
 export class Log {
   readonly #program: string;
   readonly #debug: boolean;
-  readonly #format: (level: Level, message: string) => string;
+  readonly #format: (level: Level, message: string, failure?: Failure) => string;
   #isJson = false;
   #file: number | undefined;
 
@@ -56,8 +62,10 @@ export class Log {
 
   error(error: unknown): void {
     const message = describeError(error);
-    if (this.#file !== undefined) this.#write(this.#file, 'error', message);
-    else if (this.#isJson) this.#write(2, 'error', message);
+    const isOfStep = error instanceof StrataError && error.step !== undefined;
+    const line = this.#format('error', message, isOfStep ? failureOf(error) : undefined);
+    if (this.#file !== undefined) this.#writeLine(this.#file, line);
+    else if (this.#isJson) this.#writeLine(2, line);
     if (this.#file !== undefined || !this.#isJson) printError(`${this.#program}: ${message}\n`);
     if (error instanceof Error && error.stack) this.debug(error.stack);
   }
@@ -90,13 +98,16 @@ export class Log {
   }
 
   #write(fd: number, level: Level, message: string): void {
-    const line = `${this.#format(level, message)}\n`;
+    this.#writeLine(fd, this.#format(level, message));
+  }
+
+  #writeLine(fd: number, line: string): void {
     if (fd === 2) {
-      printError(line);
+      printError(`${line}\n`);
       return;
     }
     try {
-      writeSync(fd, line);
+      writeSync(fd, `${line}\n`);
     } catch (cause) {
       printError(`${this.#program}: cannot write --log: ${(cause as Error).message}\n`);
     }
@@ -112,8 +123,22 @@ function openLog(path: string): number {
   }
 }
 
-const asJson = (level: Level, msg: string): string =>
-  JSON.stringify({ level, msg, time: new Date().toISOString() });
+function asJson(level: Level, msg: string, failure?: Failure): string {
+  const time = new Date().toISOString();
+  // What it says is in the message already.
+  const { message: _, ...rest } = failure ?? {};
+  return JSON.stringify({ level, msg, time, ...(failure && { failure: rest }) });
+}
 
-const asText = (level: Level, message: string): string =>
-  `time="${new Date().toISOString()}" level=${level} msg=${JSON.stringify(message)}`;
+const FIELDS_OF_TEXT = ['step', 'field', 'syscall', 'errno'] as const;
+
+function asText(level: Level, message: string, failure?: Failure): string {
+  const more = FIELDS_OF_TEXT.flatMap((name) => {
+    const value = failure?.[name];
+    return value === undefined
+      ? []
+      : [` ${name}=${/^\w+$/.test(value) ? value : JSON.stringify(value)}`];
+  });
+  const time = new Date().toISOString();
+  return `time="${time}" level=${level} msg=${JSON.stringify(message)}${more.join('')}`;
+}

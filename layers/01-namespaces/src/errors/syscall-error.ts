@@ -59,6 +59,10 @@ const HINTS: Record<string, string> = {
   'landlock_restrict_self:EPERM': 'without no_new_privs, it needs CAP_SYS_ADMIN',
   'landlock_restrict_self:E2BIG': 'a thread can have 16 rulesets on top of each other',
   'seccomp:EACCES': 'without no_new_privs, a filter needs CAP_SYS_ADMIN',
+  'openat2:EACCES':
+    'a directory on the way is closed to who does it; root of a user namespace is nobody outside',
+  'mkdirat:EACCES':
+    'the directory is not open to who does it; root of a user namespace is nobody outside',
   'openat2:EXDEV': 'the path leads out of its root',
   'openat2:ELOOP': 'a symbolic link is not allowed here',
   ENOSYS: 'the running kernel does not have this system call',

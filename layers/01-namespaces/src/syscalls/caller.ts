@@ -6,7 +6,7 @@ import type { DeferredCall, Executor } from './executor.ts';
 import { type Arg, type Descriptor, LaterResult } from './memory.ts';
 import { monotonicMs } from './monotonic.ts';
 import type { SyscallName } from './numbers.ts';
-import { formatArg } from './transcript.ts';
+import { formatArgs } from './transcript.ts';
 
 /** What the error of a failed call shall carry besides the call itself. */
 export interface CallContext {
@@ -148,5 +148,5 @@ export function resultOf(call: DeferredCall, raw: number): number {
 export function syscallFailure(call: DeferredCall, errno: number): SyscallError {
   const { name, args, step, field } = call;
   const path = args.find((arg): arg is string => typeof arg === 'string');
-  return new SyscallError(name, errno, args.map(formatArg), { step, field, path });
+  return new SyscallError(name, errno, formatArgs(name, args), { step, field, path });
 }

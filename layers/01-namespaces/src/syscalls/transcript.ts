@@ -32,10 +32,14 @@ function formatPointee(value: Pointee): string {
   return `{${value.length} bytes}`;
 }
 
+/** The arguments of a call, by their names in the headers where they have one. */
+export function formatArgs(name: SyscallName, args: readonly Arg[]): string[] {
+  return args.map((arg, index) => argumentName(name, index, arg) ?? formatArg(arg));
+}
+
 /** `openat2(3, "etc/passwd", {flags=O_PATH|O_CLOEXEC}, 24) = 5`, or `= -1 ENOENT`. */
 export function formatCall(name: SyscallName, args: readonly Arg[], result?: number): string {
-  const shown = args.map((arg, index) => argumentName(name, index, arg) ?? formatArg(arg));
-  const call = `${name}(${shown.join(', ')})`;
+  const call = `${name}(${formatArgs(name, args).join(', ')})`;
   if (result === undefined) return call;
   return result < 0 ? `${call} = -1 ${errnoName(-result)}` : `${call} = ${result}`;
 }

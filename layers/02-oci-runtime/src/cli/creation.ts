@@ -27,7 +27,7 @@ export function createOptions(call: Call) {
 }
 
 /** What `--rootless` says; undefined where it is to be found out. @throws {StrataError} USAGE */
-function rootlessOf({ globals }: Call): boolean | undefined {
+export function rootlessOf({ globals }: Call): boolean | undefined {
   const text = globals.text('rootless') ?? 'auto';
   return text === 'auto' || text === '' ? undefined : parseBoolean(text, '--rootless');
 }

@@ -9,14 +9,15 @@ import { create } from './create.ts';
 import { remove } from './delete.ts';
 import { exec } from './exec.ts';
 import { kill } from './kill.ts';
+import { remembering } from './remembering.ts';
 import { run } from './run.ts';
 import { start } from './start.ts';
 import { state } from './state.ts';
 
 export const verbs: Readonly<Record<string, Verb | LazyVerb>> = {
-  create,
-  start,
-  run,
+  create: remembering('create', create),
+  start: remembering('start', start),
+  run: remembering('run', run),
   state,
   kill,
   delete: remove,
@@ -28,7 +29,11 @@ export const verbs: Readonly<Record<string, Verb | LazyVerb>> = {
     summary: 'write a config.json to start from',
     load: async () => (await import('./spec.ts')).spec,
   },
-  exec,
+  exec: remembering('exec', exec),
+  explain: {
+    summary: 'show the plan of a bundle with its system calls, or why one has failed',
+    load: async () => (await import('./explain.ts')).explain,
+  },
   update: {
     summary: 'change the limits of a container',
     load: async () => (await import('./update.ts')).update,

@@ -68,7 +68,7 @@ export function createContainer(store: StateStore, options: CreateOptions, warn:
       reserve() {
         reservation = store.reserve(record);
       },
-      stage: () => reservation!.stage(complete(record, creation)),
+      stage: () => reservation!.stage(completeRecord(record, creation)),
       publish: () => reservation!.publish(),
     },
     whenExecuted: [],
@@ -95,7 +95,8 @@ export function createContainer(store: StateStore, options: CreateOptions, warn:
   };
 }
 
-function newRecord(
+/** What is known of a container before anything of it is made. */
+export function newRecord(
   creation: Pick<Creation, 'id' | 'spec' | 'bundle' | 'rootfsPath' | 'rootless'>,
   scope: ContainerScope | undefined,
 ): ContainerRecord {
@@ -143,7 +144,7 @@ export function runPoststopHooks(record: ContainerRecord, warn: Warn): void {
 }
 
 /** Adds to the record what is known now that the container is all but complete. */
-function complete(record: ContainerRecord, creation: Creation): ContainerRecord {
+export function completeRecord(record: ContainerRecord, creation: Creation): ContainerRecord {
   const { creator, init, launcher, cgroup, keeper, program, executable, syncFd } = creation;
   delete record.cgroupsToMake;
   return Object.assign(record, {

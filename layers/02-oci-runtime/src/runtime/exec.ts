@@ -1,7 +1,7 @@
 /** `exec`: runs the plan of another process in a running container (plan/exec-plan.ts). */
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec, SpecProcess } from '../config/spec.ts';
-import { kernelCreator } from '../plan/creator.ts';
+import { type Creator, kernelCreator } from '../plan/creator.ts';
 import { execPlan } from '../plan/exec-plan.ts';
 import { abandon, type Creation, closeOurs, type KeeperOptions, runSteps } from '../plan/step.ts';
 import { isRootless } from '../rootless/rootless.ts';
@@ -30,10 +30,15 @@ export interface Executed {
   consoleMaster?: number;
 }
 
-export function execInContainer(record: ContainerRecord, options: ExecOptions): Executed {
+/** @throws {StrataError} of the step that failed; nothing of the process is left then */
+export function execInContainer(
+  record: ContainerRecord,
+  options: ExecOptions,
+  creator: Creator = kernelCreator,
+): Executed {
   const containerSpec = options.spec ?? readBundle(record.bundle).spec;
   const creation: Creation = {
-    creator: kernelCreator,
+    creator,
     id: record.id,
     spec: { ...containerSpec, process: options.process },
     bundle: record.bundle,

@@ -9,27 +9,32 @@ import type { Spec } from '../config/spec.ts';
 import { parseSpec } from '../config/validate.ts';
 import { hookArguments, type LaunchHook } from '../hooks/hook-process.ts';
 import { runHooks } from '../hooks/hooks.ts';
-import { kernelCreator } from '../plan/creator.ts';
+import { type Creator, kernelCreator } from '../plan/creator.ts';
 import { execInContainer } from './exec.ts';
 import type { ContainerRecord } from './state-store.ts';
 
 /** Runs the startContainer hooks of a created container. @throws {StrataError} HOOK */
-export function runStartContainerHooks(record: ContainerRecord): void {
+export function runStartContainerHooks(
+  record: ContainerRecord,
+  creator: Creator = kernelCreator,
+): void {
   const hooks = record.hooks?.startContainer;
   if (!hooks?.length) return;
   const { id, bundle, ociVersion, annotations, init } = record;
   // As the container sees it.
-  const pid = kernelCreator.pidInside(init!.pid);
+  const pid = creator.pidInside(init!.pid);
   const state = { id, bundle, pid, status: 'created', spec: { ociVersion, annotations } };
   const spec = parseSpec(record.configText!);
-  runHooks(hooks, 'startContainer', { state, launch: launchAsProcess(record, spec) });
+  const launch = launchAsProcess(record, spec, creator);
+  runHooks(hooks, 'startContainer', { creator, state, launch });
 }
 
-function launchAsProcess(record: ContainerRecord, spec: Spec): LaunchHook {
+function launchAsProcess(record: ContainerRecord, spec: Spec, creator: Creator): LaunchHook {
   return (hook, stdio) => {
     const args = hookArguments(hook);
     const process = { ...spec.process!, terminal: false, args, env: hook.env ?? [] };
     const { id } = record;
-    return execInContainer(record, { id, spec, process, executable: hook.path, stdio }).pid;
+    const options = { id, spec, process, executable: hook.path, stdio };
+    return execInContainer(record, options, creator).pid;
   };
 }
