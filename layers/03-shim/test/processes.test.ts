@@ -112,11 +112,12 @@ describe.each([
       shim().addExec({ id: 'host', execId: 'e1', process: shellProcess('') }),
     ).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
     expect(await shim().execState('host', 'e0')).toMatchObject({ status: 'added', pid: 0 });
-    await expect(shim().waitExec('host', 'e0')).rejects.toMatchObject({ code: 'INVALID_STATUS' });
+    const early = shim().waitExec('host', 'e0');
     await Promise.all(ids.map((execId) => shim().startExec('host', execId)));
     await expect(shim().startExec('host', 'e0')).rejects.toMatchObject({ code: 'INVALID_STATUS' });
     const exits = await Promise.all(ids.map((execId) => shim().waitExec('host', execId)));
     expect(exits.map(({ exitStatus }) => exitStatus)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(await early).toEqual(exits[0]);
     expect((await shim().listExecs('host')).map(({ status }) => status)).toEqual(
       ids.map(() => 'stopped'),
     );

@@ -9,7 +9,7 @@
 import { StrataError } from '@strata/namespaces';
 import type { StreamName } from '../logs/log-format.ts';
 import type { ProcessRecord } from '../service/records.ts';
-import type { Stdin } from '../stdio/stdin.ts';
+import type { ProcessInput } from '../stdio/stdin.ts';
 import { type AttachEnd, Attachment, type AttachOptions, type AttachTarget } from './attachment.ts';
 
 const PATIENCE_MS = 10_000;
@@ -27,7 +27,7 @@ export class Hub implements AttachTarget, Disposable {
   readonly #attachments = new Set<Attachment>();
   readonly #options: HubOptions;
   readonly #stdinCame = Promise.withResolvers<void>();
-  #stdin: Stdin | undefined;
+  #stdin: ProcessInput | undefined;
   #early: Uint8Array[] = [];
   #earlyBytes = 0;
   #endsEarly = false;
@@ -111,7 +111,7 @@ export class Hub implements AttachTarget, Disposable {
   }
 
   /** The process is there: what was written before goes to it. */
-  connect(stdin: Stdin | undefined): void {
+  connect(stdin: ProcessInput | undefined): void {
     this.#stdin = stdin;
     for (const bytes of this.#early) void stdin?.write(bytes);
     this.#early = [];

@@ -14,14 +14,14 @@ import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSyn
 import { join } from 'node:path';
 import { Cgroup, StrataError } from '@strata/namespaces';
 import manifest from '../../package.json' with { type: 'json' };
-import { ShimCalls } from '../service/shim-messages.ts';
-import { connectOrSpawn, defaultSocket, type SpawnOptions } from '../service/spawn-shim.ts';
+import { unmountRootfs } from '../rootfs/rootfs-mounts.ts';
+import { connectOrSpawn, defaultSocket } from '../service/spawn-shim.ts';
 import { DeleteResponse, Task } from '../service/task-messages.ts';
 import type { TtrpcClient } from '../ttrpc/client.ts';
 import { Any } from '../ttrpc/envelope.ts';
 import { message, type ValueOfMessage } from '../ttrpc/message.ts';
 import { formatBootstrap } from './bootstrap.ts';
-import { unmountRootfs } from './rootfs-mounts.ts';
+import { CleanupDelete } from './containerd-service.ts';
 import { OPTIONS_TYPE, Options } from './runc-options.ts';
 import type { ShimFlags } from './shim-flags.ts';
 import {
@@ -47,8 +47,7 @@ export async function start(flags: ShimFlags, env: Environment): Promise<string>
   const group = groupOf({ id, bundle, settings }, env);
   prepareGroup(group, settings);
   rememberGroup(bundle, group);
-  yieldToContainerd();
-  const client = await connectOrSpawn(spawnOptions(group, env));
+  const client = await connectToShim(group, env);
   if (options?.shimCgroup) await moveShim(client, options.shimCgroup);
   client.close();
   const address = `unix://${defaultSocket(group.state)}`;
@@ -64,14 +63,15 @@ export async function remove(flags: ShimFlags, env: Environment): Promise<Uint8A
   const { id, settings } = required(flags, env);
   const bundle = flags.bundle ?? process.cwd();
   const group = recallGroup(bundle) ?? groupOf({ id, bundle, settings }, env);
-  let pid = 0;
-  let exit = { exitStatus: SIGKILLED, exitedAtNs: BigInt(Date.now()) * 1_000_000n };
-  if (existsSync(join(group.state, 'shim'))) {
-    const client = await connectOrSpawn(spawnOptions(group, env));
+  let gone: Partial<ValueOfMessage<typeof DeleteResponse>> = {
+    exitStatus: SIGKILLED,
+    exitedAt: { seconds: BigInt(Math.floor(Date.now() / 1000)), nanos: 0 },
+  };
+  // After every Delete containerd 1.6 asks for this as well: mostly there is nothing left.
+  if (existsSync(join(group.state, 'shim/containers', id))) {
+    const client = await connectToShim(group, env);
     try {
-      ({ pid } = await client.call(ShimCalls.State, { id }));
-      const { exited, ...seen } = await client.call(ShimCalls.Delete, { id, force: true });
-      if (exited) exit = seen;
+      gone = await client.call(CleanupDelete, { id });
     } catch (error) {
       // Its creation had not come far, or somebody else has removed it.
       if (!(error instanceof StrataError && error.code === 'NOT_FOUND')) throw error;
@@ -80,12 +80,7 @@ export async function remove(flags: ShimFlags, env: Environment): Promise<Uint8A
     }
   }
   unmountRootfs(join(bundle, 'rootfs'));
-  const { exitStatus, exitedAtNs } = exit;
-  const exitedAt = {
-    seconds: exitedAtNs / 1_000_000_000n,
-    nanos: Number(exitedAtNs % 1_000_000_000n),
-  };
-  return DeleteResponse.encode({ pid, exitStatus, exitedAt });
+  return DeleteResponse.encode(gone);
 }
 
 const RuntimeVersion = message({ version: [1, 'string'], revision: [2, 'string'] });
@@ -113,8 +108,10 @@ function required(
   return { id, settings: { namespace, address: address ?? '', eventsAddress } };
 }
 
-function spawnOptions({ state }: ShimGroup, env: Environment): SpawnOptions {
-  return { state, idleMs: Number(env.STRATA_SHIM_IDLE_MS ?? IDLE_MS) };
+/** The group's shim, started where there is none. */
+function connectToShim({ state }: ShimGroup, env: Environment): Promise<TtrpcClient> {
+  yieldToContainerd();
+  return connectOrSpawn({ state, idleMs: Number(env.STRATA_SHIM_IDLE_MS ?? IDLE_MS) });
 }
 
 /** What containerd has for the shim, on our standard input; nothing where that cannot be read. */

@@ -25,7 +25,7 @@ import type { ContainerStore } from '../service/container-store.ts';
 import type { ProcessRecord } from '../service/records.ts';
 import type { ProcessOutput } from '../stdio/output.ts';
 import { openOutput } from '../stdio/output.ts';
-import { Stdin } from '../stdio/stdin.ts';
+import { endOnly, type ProcessInput, Stdin } from '../stdio/stdin.ts';
 import type { Channels } from '../stdio/stdio.ts';
 import { openProcess, signalProcess } from './signal.ts';
 
@@ -67,12 +67,14 @@ export class KeptProcess implements Disposable {
     const { record, channels, hub } = options;
     // A process nobody waits for must not count as an unhandled rejection when it is deleted.
     this.#ended.promise.catch(() => {});
-    const stdin = channels.master ?? channels.stdin;
+    this.#keeper = record.keeper && Keeper.open(record.keeper);
+    this.#stdinHolder = record.stdinHolder && Keeper.open(record.stdinHolder);
+    this.#stageHolder = record.stages && Keeper.open(record.stages.holder);
     if (channels.master !== undefined) {
       this.#resizer = localSyscalls().duplicateFrom(channels.master, 3);
     }
     try {
-      hub.connect(stdin === undefined ? undefined : new Stdin(stdin, () => this.#dropHolder()));
+      hub.connect(this.#input());
       if (channels.stdin !== undefined) localSyscalls().close(channels.stdin);
       this.#output = openOutput({
         ...options,
@@ -83,9 +85,14 @@ export class KeptProcess implements Disposable {
       this[Symbol.dispose]();
       throw error;
     }
-    this.#keeper = record.keeper && Keeper.open(record.keeper);
-    this.#stdinHolder = record.stdinHolder && Keeper.open(record.stdinHolder);
-    this.#stageHolder = record.stages && Keeper.open(record.stages.holder);
+  }
+
+  #input(): ProcessInput | undefined {
+    const { channels } = this.#options;
+    const fd = channels.master ?? channels.stdin;
+    const drop = (): void => this.#dropHolder();
+    if (fd !== undefined) return new Stdin(fd, drop);
+    return this.#stdinHolder ? endOnly(drop) : undefined;
   }
 
   /** Begins to work: from here on exits are reported. */

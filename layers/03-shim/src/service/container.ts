@@ -81,12 +81,13 @@ export class Container implements Disposable {
   }
 
   get state(): ContainerState {
-    const { id, bundle, terminal, log } = this.record;
+    const { id, bundle, terminal, log, stdio } = this.record;
     const { status, pid } = this;
     const { exit } = this.init;
     return {
       ...{ id, bundle, status, pid, terminal },
       ...(log && { logPath: log.path }),
+      ...(stdio && { stdio }),
       ...(exit && { exit }),
     };
   }

@@ -7,6 +7,7 @@
  */
 import type { Runtime } from '@strata/oci-runtime';
 import { Keeper } from '../keeper/keeper.ts';
+import { mountRootfs, type RootfsMount, unmountRootfs } from '../rootfs/rootfs-mounts.ts';
 import { NewHolder } from '../stdio/holder.ts';
 import { openStdio, type Stdio } from '../stdio/stdio.ts';
 import { Container } from './container.ts';
@@ -19,8 +20,15 @@ export interface Made extends Disposable {
   start(): void;
 }
 
-/** @throws {StrataError} ALREADY_EXISTS, INVALID_*; nothing is left then */
-export function makeContainer(world: World, record: ContainerRecord): Made {
+/**
+ * @param mounts of its root, on `record.rootfs`
+ * @throws {StrataError} ALREADY_EXISTS, INVALID_*; nothing is left then
+ */
+export function makeContainer(
+  world: World,
+  record: ContainerRecord,
+  mounts: readonly RootfsMount[],
+): Made {
   const { store } = world;
   const { id } = record;
   const stdio = openStdio(record);
@@ -43,10 +51,22 @@ export function makeContainer(world: World, record: ContainerRecord): Made {
   try {
     // Its pid is written down.
     holder?.release();
+    mountFor(record, mounts, stdio);
     return make(world, record, stdio);
   } catch (error) {
     endHolders(record);
+    if (record.rootfs) unmountRootfs(record.rootfs);
     store.remove(id);
+    throw error;
+  }
+}
+
+function mountFor(record: ContainerRecord, mounts: readonly RootfsMount[], stdio: Stdio): void {
+  if (record.rootfs === undefined) return;
+  try {
+    mountRootfs(mounts, record.rootfs);
+  } catch (error) {
+    stdio.abandon();
     throw error;
   }
 }

@@ -23,6 +23,7 @@ export class ExecProcess implements Disposable {
   readonly containerId: string;
   readonly hub: Hub;
   readonly #world: World;
+  readonly #started = Promise.withResolvers<KeptProcess>();
   #kept: KeptProcess | undefined;
 
   constructor(world: World, containerId: string, record: ExecRecord) {
@@ -30,6 +31,8 @@ export class ExecProcess implements Disposable {
     this.containerId = containerId;
     this.record = record;
     this.hub = Hub.of(record);
+    // One nobody waits for must not count as an unhandled rejection when it is deleted.
+    this.#started.promise.catch(() => {});
   }
 
   get id(): string {
@@ -49,11 +52,15 @@ export class ExecProcess implements Disposable {
   }
 
   get state(): ExecState {
-    const { execId, terminal } = this.record;
+    const { execId, terminal, stdio } = this.record;
     const { exit } = this;
     const status = exit ? 'stopped' : this.#kept ? 'running' : 'added';
     const pid = this.#kept?.pid ?? 0;
-    return { id: this.containerId, execId, status, pid, terminal, ...(exit && { exit }) };
+    return {
+      ...{ id: this.containerId, execId, status, pid, terminal },
+      ...(stdio && { stdio }),
+      ...(exit && { exit }),
+    };
   }
 
   /** @throws {StrataError} INVALID_STATUS, or why the process could not be started */
@@ -138,6 +145,12 @@ export class ExecProcess implements Disposable {
       },
       onTrouble: (message, error) => trouble(`exec ${id} in ${containerId}: ${message}`, error),
     });
+    this.#started.resolve(this.#kept);
+  }
+
+  /** The exit, once it has come; one that was not started yet is waited for all the same. */
+  async wait(): Promise<ExitInfo> {
+    return (await this.#started.promise).wait();
   }
 
   watch(): void {
@@ -149,6 +162,7 @@ export class ExecProcess implements Disposable {
   }
 
   deleted(error: Error): void {
+    this.#started.reject(error);
     this.#kept?.deleted(error);
     this.hub.end({ reason: 'gone' });
   }

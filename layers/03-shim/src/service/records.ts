@@ -88,6 +88,8 @@ export interface ContainerRecord extends ProcessRecord {
   phase: 'creating' | 'created' | 'deleting';
   /** The container's cgroup directories by hierarchy. */
   cgroups?: Record<string, string>;
+  /** Where we have mounted its root, if we have. */
+  rootfs?: string;
 }
 
 export interface ExecRecord extends ProcessRecord {

@@ -3,6 +3,7 @@ import type { CgroupResources, CgroupStats, WindowSize } from '@strata/namespace
 import type { SpecProcess } from '@strata/oci-runtime';
 import type { Attached, AttachOptions } from '../attach/attachment.ts';
 import type { ExitInfo } from '../keeper/exit-record.ts';
+import type { RootfsMount } from '../rootfs/rootfs-mounts.ts';
 import type { LogSettings, StdioPaths } from './records.ts';
 
 export type ContainerStatus = 'created' | 'running' | 'paused' | 'stopped';
@@ -29,6 +30,8 @@ export interface CreateContainer extends ProcessStdio {
   id: string;
   /** Directory with config.json. */
   bundle: string;
+  /** Mounted on `rootfs` in the bundle, one over the other, until the container is deleted. */
+  rootfs?: readonly RootfsMount[];
   /** Starts it too; where that fails, nothing is left of it. */
   start?: boolean;
 }
@@ -41,6 +44,8 @@ export interface ContainerState {
   pid: number;
   terminal: boolean;
   logPath?: string;
+  /** The caller's own, if it gave any. Only from a shim in this process. */
+  stdio?: StdioPaths;
   /** Set when stopped. */
   exit?: ExitInfo;
 }
@@ -59,6 +64,8 @@ export interface ExecState {
   /** 0 before it is started. */
   pid: number;
   terminal: boolean;
+  /** As of a container. */
+  stdio?: StdioPaths;
   /** Set when stopped. */
   exit?: ExitInfo;
 }
@@ -153,6 +160,7 @@ export interface ShimApi {
   execState(id: string, execId: string): Promise<ExecState>;
   listExecs(id: string): Promise<ExecState[]>;
   killExec(id: string, execId: string, signal: number): Promise<void>;
+  /** As `wait`; may be called before `startExec`. */
   waitExec(id: string, execId: string): Promise<ExitInfo>;
   /** As `delete`, for an exec. */
   deleteExec(

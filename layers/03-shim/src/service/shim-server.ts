@@ -9,6 +9,8 @@
 import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describeError } from '@strata/namespaces';
+import { ContainerdService } from '../containerd/containerd-service.ts';
+import { readContainerdSettings } from '../containerd/shim-group.ts';
 import { TtrpcServer } from '../ttrpc/server.ts';
 import { Shim } from './shim.ts';
 import { shimServices } from './shim-services.ts';
@@ -26,7 +28,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   const shutdown = (): void => ended.resolve();
   // The lock comes first: whoever holds it owns the socket's path.
   const shim = Shim.open({ state: options.state, onTrouble: report });
-  const server = new TtrpcServer(shimServices(shim, shutdown));
+  await using containerd = openContainerd(shim, options.state);
+  const server = new TtrpcServer({
+    ...shimServices(shim, { shutdown, onCreate: (request) => containerd?.expect(request) }),
+    ...containerd?.services,
+  });
   try {
     makePrivateDirectory(dirname(options.socket));
     rmSync(options.socket, { force: true });
@@ -42,6 +48,12 @@ export async function serve(options: ServeOptions): Promise<void> {
     server.close();
     shim[Symbol.dispose]();
   }
+}
+
+/** Where containerd has started us, or has started who was here before. */
+function openContainerd(shim: Shim, state: string): ContainerdService | undefined {
+  const settings = readContainerdSettings(state);
+  return settings && new ContainerdService(shim, settings, report);
 }
 
 function report(message: string, error: unknown): void {

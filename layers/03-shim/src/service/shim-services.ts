@@ -1,5 +1,6 @@
 /** The shim's two ttrpc services: Strata's own, and containerd's Task. */
 import type { CgroupResources } from '@strata/namespaces';
+import { type TaskServiceOptions, taskServices } from '../containerd/task-service.ts';
 import { type Services, serverStream, unary } from '../ttrpc/method.ts';
 import { attachStream } from './attach-service.ts';
 import type { Shim } from './shim.ts';
@@ -15,17 +16,14 @@ import {
   stateMessage,
   stdioOf,
 } from './shim-values.ts';
-import { TASK_SERVICE } from './task-messages.ts';
-import { taskMethods } from './task-service.ts';
 
 /** Output of an exec travels in pieces: a ttrpc message carries 4 MB at most. */
 const OUTPUT_PIECE_BYTES = 1 << 20;
 
-/** @param shutdown called when a client asks the shim to end */
-export function shimServices(shim: Shim, shutdown: () => void): Services {
+export function shimServices(shim: Shim, options: TaskServiceOptions): Services {
   return {
     [SHIM_SERVICE]: { ...containerMethods(shim), ...processMethods(shim), ...execMethods(shim) },
-    [TASK_SERVICE]: taskMethods(shim, shutdown),
+    ...taskServices(shim, options),
   };
 }
 

@@ -13,6 +13,7 @@
  * before it is done (see container-store.ts).
  */
 import { closeSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   type Cgroup,
   type CgroupResources,
@@ -28,13 +29,14 @@ import type { Hub } from '../attach/hub.ts';
 import type { ExitInfo } from '../keeper/exit-record.ts';
 import { ExitWatch } from '../keeper/exit-watch.ts';
 import type { KeptProcess } from '../process/kept-process.ts';
+import { unmountRootfs } from '../rootfs/rootfs-mounts.ts';
 import type { Container } from './container.ts';
 import { ContainerStore, validateId } from './container-store.ts';
 import { type Made, makeContainer } from './create-container.ts';
 import { addExec, deleteExec, findExec, runExec, startExec } from './execs.ts';
 import { freezeCgroup } from './freeze.ts';
 import { lockExclusively } from './lock.ts';
-import { processRecord } from './records.ts';
+import { type ContainerRecord, processRecord } from './records.ts';
 import type {
   AddExec,
   ContainerState,
@@ -98,12 +100,14 @@ export class Shim implements ShimApi, Disposable {
   }
 
   async create(options: CreateContainer): Promise<{ pid: number }> {
-    const { id, bundle, start = false } = options;
+    const { id, bundle, start = false, rootfs = [] } = options;
     validateId(id);
-    using made = makeContainer(this.#world, {
+    const record: ContainerRecord = {
       ...processRecord(options),
       ...{ id, bundle, phase: 'creating' },
-    });
+      ...(rootfs.length > 0 && { rootfs: join(bundle, 'rootfs') }),
+    };
+    using made = makeContainer(this.#world, record, rootfs);
     const { container } = made;
     this.#containers.set(id, container);
     this.#emit({ kind: 'create', id, pid: container.pid });
@@ -173,6 +177,7 @@ export class Shim implements ShimApi, Disposable {
     const { id } = container;
     store.markDeleting(container.record);
     runtime.delete(id, { force: true });
+    if (container.record.rootfs) unmountRootfs(container.record.rootfs);
     container.deleted(new StrataError('NOT_FOUND', `container ${id} was deleted`));
     container[Symbol.dispose]();
     store.remove(id);
@@ -243,7 +248,7 @@ export class Shim implements ShimApi, Disposable {
   }
 
   async waitExec(id: string, execId: string): Promise<ExitInfo> {
-    return findExec(this.#find(id), execId).kept.wait();
+    return findExec(this.#find(id), execId).wait();
   }
 
   async deleteExec(

@@ -27,6 +27,7 @@ import {
 } from '@strata/oci-runtime';
 import { Keeper } from '../keeper/keeper.ts';
 import { signalProcess } from '../process/signal.ts';
+import { unmountRootfs } from '../rootfs/rootfs-mounts.ts';
 import { NewHolder } from '../stdio/holder.ts';
 import type { Channels } from '../stdio/stdio.ts';
 import { Container } from './container.ts';
@@ -49,6 +50,7 @@ export function takeOver(world: World, id: string): Container | undefined {
   if (record?.phase !== 'created') {
     runtime.delete(id, { force: true });
     if (record) endHolders(record);
+    if (record?.rootfs) unmountRootfs(record.rootfs);
     for (const execId of store.execIds(id)) endExec(world, id, execId);
     store.remove(id);
     return undefined;

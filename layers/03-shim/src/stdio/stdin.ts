@@ -29,7 +29,20 @@ export function setNonBlocking(fd: number): void {
   sys.call('fcntl', fd, F_SETFL, sys.call('fcntl', fd, F_GETFL, 0) | O_NONBLOCK);
 }
 
-export class Stdin implements Disposable {
+/** A way to a process's standard input. */
+export interface ProcessInput extends Disposable {
+  write(bytes: Uint8Array): Promise<void>;
+  close(): void;
+}
+
+/** Of a process that reads its caller's FIFO: what is ours of it is its end alone. */
+export const endOnly = (close: () => void): ProcessInput => ({
+  write: () => Promise.resolve(),
+  close,
+  [Symbol.dispose]() {},
+});
+
+export class Stdin implements ProcessInput {
   readonly #fd: number;
   readonly #onClosed: () => void;
   #queue: Uint8Array[] = [];

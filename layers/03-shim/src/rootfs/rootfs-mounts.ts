@@ -30,7 +30,7 @@ import {
   unmountAll,
 } from '@strata/namespaces';
 
-export interface TaskMount {
+export interface RootfsMount {
   type: string;
   source: string;
   target: string;
@@ -41,7 +41,7 @@ export interface TaskMount {
  * Mounts them; where one fails, none stays.
  * @throws {StrataError} naming the mount
  */
-export function mountRootfs(mounts: readonly TaskMount[], rootfs: string): void {
+export function mountRootfs(mounts: readonly RootfsMount[], rootfs: string): void {
   if (mounts.length === 0) return;
   mkdirSync(rootfs, { recursive: true, mode: 0o711 });
   try {
@@ -70,7 +70,7 @@ export function unmountRootfs(rootfs: string): void {
   if (sys.attempt('faccessat2', AT_FDCWD, rootfs, 0, 0) === 0) unmountAll(rootfs);
 }
 
-function performMount(mount: TaskMount, rootfs: string): void {
+function performMount(mount: RootfsMount, rootfs: string): void {
   const sys = localSyscalls();
   const options = parseMountOptions(mount.options);
   const tree = newMount(mount, options);
@@ -90,7 +90,7 @@ function performMount(mount: TaskMount, rootfs: string): void {
   }
 }
 
-function newMount(mount: TaskMount, options: MountOptions): Descriptor {
+function newMount(mount: RootfsMount, options: MountOptions): Descriptor {
   const sys = localSyscalls();
   const { type, source } = mount;
   const { attrSet, attrClear } = options;

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { mountRootfs, type TaskMount, unmountRootfs } from './rootfs-mounts.ts';
+import { mountRootfs, type RootfsMount, unmountRootfs } from './rootfs-mounts.ts';
 
 let area: string;
 let rootfs: string;
@@ -24,10 +24,10 @@ const mountsBelow = (): string[] =>
   readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
     .filter((line) => line.includes(area));
-const mount = (type: string, source: string, options: string[], target = ''): TaskMount => ({
+const mount = (type: string, source: string, options: string[], target = ''): RootfsMount => ({
   ...{ type, source, target, options },
 });
-const overlay = (): TaskMount =>
+const overlay = (): RootfsMount =>
   mount('overlay', 'overlay', [
     'index=off',
     `workdir=${area}/work`,
