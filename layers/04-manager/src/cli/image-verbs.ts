@@ -1,9 +1,10 @@
 /** `strata pull`, `images`, `rmi` and the `image` group. */
 import { type Flag, StrataError, type Verb } from '@strata/namespaces';
-import type { PullProgress } from '../registry/pull-image.ts';
+import { INSECURE, PLATFORM, platformOf } from './copy-verbs.ts';
 import { withManager } from './global-options.ts';
 import { group } from './group.ts';
 import { humanSize, shortId, table } from './table.ts';
+import { transferProgress } from './transfer-progress.ts';
 
 const QUIET: Flag = { type: 'boolean', short: 'q', help: 'ids only' };
 
@@ -36,33 +37,25 @@ export const pull: Verb = {
   usage: 'IMAGE',
   arguments: [1, 1],
   flags: {
-    insecure: { type: 'boolean', help: 'plain HTTP is allowed' },
+    insecure: INSECURE,
+    platform: PLATFORM,
     quiet: { type: 'boolean', short: 'q', help: 'no progress' },
   },
   run(call) {
     return withManager(call.globals, async ({ images }) => {
+      const platform = platformOf(call);
+      using progress = call.flag('quiet') ? undefined : transferProgress();
       const image = await images.pull(call.arguments[0]!, {
         insecure: call.flag('insecure'),
-        ...(!call.flag('quiet') && { progress: progressLines() }),
+        ...(platform && { platform }),
+        ...(progress && { progress: progress.report, onWait: progress.waiting }),
       });
+      progress?.[Symbol.dispose]();
       process.stdout.write(`${image.id}\n`);
       return 0;
     });
   },
 };
-
-/** A line when a layer begins to come, one when it is there. */
-function progressLines(): (progress: PullProgress) => void {
-  const begun = new Set<string>();
-  return ({ digest, received, size, existed }) => {
-    const say = (what: string): boolean =>
-      process.stderr.write(`${shortId(digest)}: ${what} (${humanSize(size)})\n`);
-    if (existed) say('there already');
-    else if (received >= size) say('done');
-    else if (!begun.has(digest)) say('fetching');
-    begun.add(digest);
-  };
-}
 
 export const rmi: Verb = {
   summary: 'remove images',

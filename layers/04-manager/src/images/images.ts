@@ -25,6 +25,7 @@ import { chainIds } from '../snapshots/chain-id.ts';
 import { ContainerRootfs, type PreparedRootfs } from '../snapshots/container-rootfs.ts';
 import { SnapshotStore } from '../snapshots/snapshot-store.ts';
 import type { StateDatabase } from '../state/state-database.ts';
+import { StoreDestination, StoreSource } from '../transports/store-transport.ts';
 import { CollectionLock } from './collection-lock.ts';
 import type { Descriptor } from './descriptor.ts';
 import { collectGarbage } from './garbage.ts';
@@ -72,7 +73,7 @@ export class Images {
   async fromHost(name: string, commands: readonly string[]): Promise<Image> {
     const reference = parseReference(name);
     return span('image.from_host', { 'image.name': name }, () =>
-      this.#adding(async () => {
+      this.adding(async () => {
         const { packFromHost } = await import('../from-host/from-host.ts');
         return this.#record(reference, await packFromHost(this.content, commands));
       }),
@@ -106,7 +107,7 @@ export class Images {
     const { openLayout } = await import('../oci-layout/layout-source.ts');
     using source = await openLayout(parseLocation(location).path);
     // Awaited here: the source is closed when this function returns.
-    return await this.#adding(async () => {
+    return await this.adding(async () => {
       const images: Image[] = [];
       for (const { reference, target } of chooseImages(source, options.name)) {
         await importImage(this.content, source, target);
@@ -131,6 +132,32 @@ export class Images {
     await this.#lock.whileAdding(async () =>
       kind === 'directory' ? exportDirectory(options) : exportArchive(options),
     );
+  }
+
+  /** An image to be copied from here. @throws {StrataError} IMAGE_NOT_FOUND */
+  source(nameOrId: string): StoreSource {
+    const found = this.#names.find(nameOrId);
+    if (!found) throw imageNotFound(nameOrId);
+    const { target, name } = found.image;
+    return new StoreSource(
+      this.content,
+      this.#present(found.image) ?? target,
+      parseReference(name),
+    );
+  }
+
+  /** Where an image is to be copied to. Wrap the copy in `adding`. */
+  destination(name: string): StoreDestination {
+    const reference = parseReference(name);
+    return new StoreDestination(this.content, async (target) => {
+      await this.#record(reference, target);
+    });
+  }
+
+  /** What the name stands for, if all of it is here; of an index, often only one platform's image is. */
+  #present({ target, manifest }: NamedImage): Descriptor | undefined {
+    if (target.digest === manifest) return undefined;
+    return this.#documentsOf(manifest).descriptor;
   }
 
   /** All images, each once, by name. */
@@ -214,13 +241,13 @@ export class Images {
 
   async #pull(reference: Reference, options: PullOptions): Promise<Image> {
     const { pullImage } = await import('../registry/pull-image.ts');
-    return this.#adding(async () =>
+    return this.adding(async () =>
       this.#record(reference, await pullImage(this, reference, options), options.platform),
     );
   }
 
   /** Calls `work`, which adds to the stores; what it has added until it fails is removed. */
-  async #adding<T>(work: () => Promise<T>): Promise<T> {
+  async adding<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await this.#lock.whileAdding(work);
     } catch (error) {

@@ -6,10 +6,12 @@ export type Compression = 'none' | 'gzip' | 'zstd';
 export const LAYER_TAR = 'application/vnd.oci.image.layer.v1.tar';
 export const LAYER_GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip';
 
+export const LAYER_ZSTD = 'application/vnd.oci.image.layer.v1.tar+zstd';
+
 const COMPRESSION: Readonly<Record<string, Compression>> = {
   [LAYER_TAR]: 'none',
   [LAYER_GZIP]: 'gzip',
-  'application/vnd.oci.image.layer.v1.tar+zstd': 'zstd',
+  [LAYER_ZSTD]: 'zstd',
   'application/vnd.oci.image.layer.nondistributable.v1.tar': 'none',
   'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip': 'gzip',
   'application/vnd.oci.image.layer.nondistributable.v1.tar+zstd': 'zstd',

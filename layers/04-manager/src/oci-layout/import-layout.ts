@@ -7,7 +7,8 @@ import { MAX_CONFIG_BYTES, parseImageConfig } from '../images/image-config.ts';
 import { MAX_MANIFEST_BYTES, OCI_INDEX, parseManifest } from '../images/manifest.ts';
 import { choosePlatform } from '../images/platform.ts';
 import { formatReference, parseReference, type Reference } from '../references/reference.ts';
-import { invalidLayout, type LayoutSource } from './layout-source.ts';
+import { invalidLayout } from './invalid-layout.ts';
+import type { LayoutSource } from './layout-source.ts';
 
 /** The name of an image within a layout; often only its tag. */
 export const REF_NAME = 'org.opencontainers.image.ref.name';

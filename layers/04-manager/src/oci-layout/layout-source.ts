@@ -9,24 +9,14 @@
  * read where it lies. So nothing is stored that the chosen image does not need.
  * @see https://github.com/opencontainers/image-spec/blob/main/image-layout.md
  */
-import {
-  closeSync,
-  constants,
-  createReadStream,
-  fstatSync,
-  openSync,
-  read,
-  readSync,
-  statSync,
-} from 'node:fs';
+import { closeSync, constants, createReadStream, fstatSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { promisify } from 'node:util';
 import { StrataError } from '@strata/namespaces';
 import { type Digest, layoutPath } from '../content/digest.ts';
 import { jsonObject, parseJson } from '../images/json-fields.ts';
 import { MAX_MANIFEST_BYTES } from '../images/manifest.ts';
-import { TarReader } from '../layers/tar-entries.ts';
+import { ArchiveFiles, readRange } from './archive-files.ts';
+import { invalidLayout } from './invalid-layout.ts';
 
 export interface LayoutSource extends Disposable {
   /** For messages. */
@@ -37,8 +27,6 @@ export interface LayoutSource extends Disposable {
   blob(digest: Digest): AsyncIterable<Uint8Array>;
 }
 
-const MAX_ENTRIES = 100_000;
-const readAt = promisify(read);
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW;
 const CHUNK_BYTES = 1 << 18;
 
@@ -46,7 +34,9 @@ const CHUNK_BYTES = 1 << 18;
 export async function openLayout(path: string): Promise<LayoutSource> {
   const status = statSync(path, { throwIfNoEntry: false });
   if (!status) throw new StrataError('ENOENT', `no image layout at ${path}`, { path });
-  const source = status.isDirectory() ? new DirectoryLayout(path) : await ArchiveLayout.open(path);
+  const source = status.isDirectory()
+    ? new DirectoryLayout(path)
+    : new ArchiveLayout(await ArchiveFiles.open(path));
   try {
     const marker = jsonObject(parseJson(source.file('oci-layout'), 'oci-layout'), 'oci-layout');
     const version = marker.imageLayoutVersion;
@@ -57,9 +47,6 @@ export async function openLayout(path: string): Promise<LayoutSource> {
     throw error;
   }
 }
-
-export const invalidLayout = (path: string, reason: string, hint?: string): StrataError =>
-  new StrataError('INVALID_LAYOUT', `image layout ${path} ${reason}`, { path, hint });
 
 class DirectoryLayout implements LayoutSource {
   readonly path: string;
@@ -95,99 +82,33 @@ class DirectoryLayout implements LayoutSource {
   }
 }
 
-interface Range {
-  offset: number;
-  size: number;
-}
-
 class ArchiveLayout implements LayoutSource {
-  readonly path: string;
-  readonly #fd: number;
-  readonly #entries: ReadonlyMap<string, Range>;
+  readonly #files: ArchiveFiles;
 
-  private constructor(path: string, fd: number, entries: ReadonlyMap<string, Range>) {
-    this.path = path;
-    this.#fd = fd;
-    this.#entries = entries;
+  constructor(files: ArchiveFiles) {
+    this.#files = files;
   }
 
-  static async open(path: string): Promise<ArchiveLayout> {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      if (!fstatSync(fd).isFile()) throw invalidLayout(path, 'is no regular file');
-      return new ArchiveLayout(path, fd, await listEntries(path, fd));
-    } catch (error) {
-      closeSync(fd);
-      throw error;
-    }
+  get path(): string {
+    return this.#files.path;
   }
 
   file(name: string): Buffer {
-    const range = this.#range(name);
-    return readRange({ fd: this.#fd, ...range, limit: MAX_MANIFEST_BYTES, path: this.path });
+    if (name === 'oci-layout' && !this.#files.has(name) && this.#files.has('manifest.json')) {
+      const hint =
+        'this is what docker save has written: strata copy docker-archive:PATH strata:NAME';
+      throw invalidLayout(this.path, 'is a docker-archive', hint);
+    }
+    return this.#files.file(name);
   }
 
-  async *blob(digest: Digest): AsyncGenerator<Uint8Array> {
-    const { offset, size } = this.#range(layoutPath(digest));
-    yield* fileChunks(this.#fd, offset, offset + size);
+  blob(digest: Digest): AsyncIterable<Uint8Array> {
+    return this.#files.chunks(layoutPath(digest));
   }
 
   [Symbol.dispose](): void {
-    closeSync(this.#fd);
+    this.#files[Symbol.dispose]();
   }
-
-  #range(name: string): Range {
-    const range = this.#entries.get(name);
-    if (range) return range;
-    if (name === 'oci-layout' && this.#entries.has('manifest.json')) {
-      const hint = 'this looks like the output of docker save before Docker 25: not supported yet';
-      throw invalidLayout(this.path, 'is a docker-archive', hint);
-    }
-    throw missing(this.path, name);
-  }
-}
-
-async function listEntries(path: string, fd: number): Promise<Map<string, Range>> {
-  const entries = new Map<string, Range>();
-  const tar = new TarReader();
-  const feeding = pipeline(fileChunks(fd, 0, Number.POSITIVE_INFINITY), tar.input);
-  // Awaited below, where the loop has ended.
-  feeding.catch(() => undefined);
-  try {
-    for await (const { header, data } of tar.entries()) {
-      data.resume();
-      if (header.type !== 'file') continue;
-      // tar-stream knows where an entry's bytes begin; its types do not say so.
-      const { byteOffset: offset } = header as unknown as { byteOffset: number };
-      entries.set(header.name.replace(/^(\.?\/)+/, ''), { offset, size: header.size });
-      if (entries.size > MAX_ENTRIES) throw invalidLayout(path, `has over ${MAX_ENTRIES} files`);
-    }
-    await feeding;
-    return entries;
-  } catch (error) {
-    tar.input.destroy();
-    if (error instanceof StrataError) throw error;
-    throw invalidLayout(path, `is no tar archive: ${(error as Error).message}`);
-  }
-}
-
-/** Reads by offset. (A ReadStream of a descriptor closes it when destroyed, whatever it is told.) */
-async function* fileChunks(fd: number, start: number, end: number): AsyncGenerator<Uint8Array> {
-  for (let at = start; at < end; ) {
-    const bytes = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, end - at));
-    const { bytesRead } = await readAt(fd, bytes, 0, bytes.length, at);
-    if (bytesRead === 0) return;
-    at += bytesRead;
-    yield bytes.subarray(0, bytesRead);
-  }
-}
-
-function readRange(options: Range & { fd: number; limit: number; path: string }): Buffer {
-  const { fd, offset, size, limit, path } = options;
-  if (size > limit) throw invalidLayout(path, `has a document of ${size} bytes, over ${limit}`);
-  const bytes = Buffer.alloc(size);
-  const read = readSync(fd, bytes, 0, size, offset);
-  return bytes.subarray(0, read);
 }
 
 const missing = (path: string, name: string): StrataError =>

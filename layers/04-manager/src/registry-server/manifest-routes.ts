@@ -1,9 +1,9 @@
 /** Manifests, tags and referrers. */
 import type { Descriptor } from '../images/descriptor.ts';
 import { MAX_MANIFEST_BYTES, OCI_INDEX } from '../images/manifest.ts';
+import { manifestFacts } from '../images/manifest-facts.ts';
 import { isTag } from '../references/reference.ts';
 import type { Exchange } from './exchange.ts';
-import { manifestFacts } from './manifest-facts.ts';
 import { failure } from './registry-failure.ts';
 import type { Repositories } from './repositories.ts';
 import type { Route } from './route.ts';

@@ -15,8 +15,8 @@ import type { BlobWriter } from '../content/blob-writer.ts';
 import { ContentStore } from '../content/content-store.ts';
 import { algorithmOf, type Digest, digestOf } from '../content/digest.ts';
 import type { Descriptor } from '../images/descriptor.ts';
+import type { ManifestFacts } from '../images/manifest-facts.ts';
 import { openState, type StateDatabase } from '../state/state-database.ts';
-import type { ManifestFacts } from './manifest-facts.ts';
 import { failure } from './registry-failure.ts';
 import { REGISTRY_MIGRATIONS } from './repository-schema.ts';
 import type { ManifestReference } from './route.ts';
@@ -151,11 +151,12 @@ export class Repositories implements Disposable {
   }
 
   #requireParts(name: string, { blobs, manifests }: ManifestFacts): void {
-    const blob = blobs.find((digest) => !this.hasBlob(name, digest));
-    if (blob) throw failure('MANIFEST_BLOB_UNKNOWN', `${name} has no blob ${blob}: push it first`);
-    const manifest = manifests.find((digest) => !this.#manifestRow(name, { digest }));
-    if (!manifest) return;
-    throw failure('MANIFEST_BLOB_UNKNOWN', `${name} has no manifest ${manifest}: push it first`);
+    const blob = blobs.find(({ digest }) => !this.hasBlob(name, digest));
+    const manifest = manifests.find((part) => !this.#manifestRow(name, part));
+    const missing = blob ?? manifest;
+    if (!missing) return;
+    const what = `${blob ? 'blob' : 'manifest'} ${missing.digest}`;
+    throw failure('MANIFEST_BLOB_UNKNOWN', `${name} has no ${what}: push it first`);
   }
 
   /** @throws {StrataError} MANIFEST_UNKNOWN */

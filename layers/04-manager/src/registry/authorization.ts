@@ -28,6 +28,8 @@ export class Authorization {
   readonly #common: Pick<RequestOptions, 'tls' | 'signal' | 'onWait'>;
   /** By scope; '' for Basic, which is the same for all. */
   readonly #headers = new Map<string, string>();
+  /** By scope: several requests at once need one token. */
+  readonly #underWay = new Map<string, Promise<string>>();
 
   constructor(
     base: URL,
@@ -46,10 +48,26 @@ export class Authorization {
 
   /**
    * Does what a challenge asks for.
+   * @param refused the header that was not enough
    * @returns the header
    * @throws {StrataError} UNAUTHORIZED, REGISTRY_ERROR, CREDENTIAL_HELPER, ...
    */
-  async answer(challenge: Challenge, scopes: readonly string[]): Promise<string> {
+  answer(
+    challenge: Challenge,
+    scopes: readonly string[],
+    refused?: string | undefined,
+  ): Promise<string> {
+    const key = scopes.join(' ');
+    const current = this.header(scopes);
+    if (current !== undefined && current !== refused) return Promise.resolve(current);
+    const running = this.#underWay.get(key);
+    if (running) return running;
+    const answering = this.#answer(challenge, scopes).finally(() => this.#underWay.delete(key));
+    this.#underWay.set(key, answering);
+    return answering;
+  }
+
+  async #answer(challenge: Challenge, scopes: readonly string[]): Promise<string> {
     const secret = await this.#secret();
     if (challenge.scheme === 'basic') return this.#keep('', this.#basic(secret));
     if (secret && 'registryToken' in secret)

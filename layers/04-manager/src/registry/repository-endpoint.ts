@@ -64,12 +64,14 @@ export class RepositoryEndpoint {
       `repository:${this.#path}:${action === 'push' ? 'pull,push' : 'pull'}`,
       ...(from === undefined ? [] : [`repository:${from}:pull`]),
     ];
-    const first = await this.#send(wanted, this.#authorization.header(scopes));
+    const before = this.#authorization.header(scopes);
+    const first = await this.#send(wanted, before);
     const challenge =
       first.status === 401 ? parseChallenge(first.header('www-authenticate') ?? null) : undefined;
     if (!challenge) return first;
     first.discard();
-    return await this.#send(wanted, await this.#authorization.answer(challenge, scopes));
+    const header = await this.#authorization.answer(challenge, scopes, before);
+    return await this.#send(wanted, header);
   }
 
   #send(wanted: EndpointRequest, authorization: string | undefined): Promise<RegistryResponse> {
@@ -82,8 +84,8 @@ export class RepositoryEndpoint {
       method: wanted.method ?? 'GET',
       headers: { ...headers, ...wanted.headers },
       body: wanted.body,
-      authorization,
-      tls,
+      // A server may send us to a storage service, which is none of its credentials' business.
+      ...(url.origin === base.origin && { authorization, tls }),
       signal,
       onWait,
     });

@@ -1,11 +1,12 @@
 /**
- * What a registry has to know of a manifest: which blobs and manifests it needs, and what it says of
- * itself to those who list referrers. It is more lenient than who runs an image: artifacts of any kind
- * are kept, as long as the document is one of the four types and means one thing only.
+ * What those who pass a manifest on have to know of it, a registry or a copy: which blobs and manifests
+ * it needs, and what it says of itself to those who list referrers. They are more lenient than who runs
+ * an image: artifacts of any kind will do, as long as the document is one of the four types and means
+ * one thing only.
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests
  */
 import type { Digest } from '../content/digest.ts';
-import { parseDescriptor } from '../images/descriptor.ts';
+import { type Descriptor, parseDescriptor } from './descriptor.ts';
 import {
   arrayOf,
   invalidDocument,
@@ -14,15 +15,15 @@ import {
   optionalString,
   parseJson,
   stringMapOf,
-} from '../images/json-fields.ts';
-import { INDEX_TYPES, MANIFEST_TYPES } from '../images/manifest.ts';
+} from './json-fields.ts';
+import { INDEX_TYPES, MANIFEST_TYPES } from './manifest.ts';
 
 export interface ManifestFacts {
   mediaType: string;
-  /** Blobs that must be in the repository. */
-  blobs: readonly Digest[];
-  /** Manifests that must be in the repository. */
-  manifests: readonly Digest[];
+  /** Blobs that must be where it is. */
+  blobs: readonly Descriptor[];
+  /** Manifests that must be where it is. */
+  manifests: readonly Descriptor[];
   /** What it is about; need not be there (yet). */
   subject: Digest | undefined;
   artifactType: string | undefined;
@@ -34,7 +35,7 @@ const MAX_REFERENCES = 10_000;
 const FOREIGN = /\.nondistributable\.|\.foreign\.diff\./;
 
 /**
- * Reads a manifest or an index that is being pushed.
+ * Reads a manifest or an index that is being passed on.
  * @param announced the request's Content-Type, without parameters
  * @throws {StrataError} INVALID_IMAGE, INVALID_DIGEST
  */
@@ -74,7 +75,7 @@ function refuseAmbiguous(object: JsonObject, announced: string, isIndex: boolean
 
 function referencesOfIndex(object: JsonObject): Pick<ManifestFacts, 'blobs' | 'manifests'> {
   const items = arrayOf(object.manifests, 'index.manifests', MAX_REFERENCES);
-  const manifests = items.map((item, at) => parseDescriptor(item, `index.manifests[${at}]`).digest);
+  const manifests = items.map((item, at) => parseDescriptor(item, `index.manifests[${at}]`));
   return { blobs: [], manifests };
 }
 
@@ -83,7 +84,7 @@ function referencesOfManifest(object: JsonObject): Pick<ManifestFacts, 'blobs' |
   const layers = arrayOf(object.layers ?? [], 'manifest.layers', MAX_REFERENCES)
     .map((item, at) => parseDescriptor(item, `manifest.layers[${at}]`))
     .filter(({ mediaType }) => !FOREIGN.test(mediaType));
-  return { blobs: [config, ...layers].map(({ digest }) => digest), manifests: [] };
+  return { blobs: [config, ...layers], manifests: [] };
 }
 
 /** @see image-spec, manifest.md: without an artifactType, an image's is its config's media type. */
