@@ -9,7 +9,8 @@ export { systemSpec } from './config/system-spec.ts';
 export { parseSpec, validateSpec } from './config/validate.ts';
 export { parseProcess, validateProcess } from './config/validate-process.ts';
 export { type ConfigWarning, configWarnings } from './config/warnings.ts';
-export { exitOfKeeper } from './plan/keeping.ts';
+export { openExitFile } from './plan/exit-file.ts';
+export { exitOfKeeper, type Keeping, startKeeping } from './plan/keeping.ts';
 export { EXIT_FILE_FD, FIRST_HELD_FD } from './plan/launcher.ts';
 export type { KeeperOptions } from './plan/step.ts';
 export {

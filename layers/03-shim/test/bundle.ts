@@ -54,7 +54,7 @@ export class TestArea implements Disposable {
     mkdirSync(bundle, { recursive: true });
     const namespaces = ['pid', 'network', 'ipc', 'uts', 'mount', 'cgroup'];
     const config = {
-      ociVersion: '1.2.0',
+      ociVersion: '1.0.2',
       process: {
         terminal: options.terminal ?? false,
         user: { uid: 0, gid: 0 },

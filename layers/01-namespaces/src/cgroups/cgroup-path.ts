@@ -84,6 +84,12 @@ export function pathNearby(name: string, { mode, hierarchies }: CgroupLayout): s
   return posix.join('/', posix.dirname(own), name);
 }
 
+/** By hierarchy. @throws as `directoryOfProcess` */
+export function directoriesOfProcess(pid: number, layout: CgroupLayout): Record<string, string> {
+  const all = layout.hierarchies.concat(layout.unified ?? []);
+  return Object.fromEntries(all.map((each) => [each.key, directoryOfProcess(pid, each)]));
+}
+
 const ownCgroups = (): ReadonlyMap<string, string> =>
   parseProcessCgroups(readFileSync('/proc/self/cgroup', 'utf8'));
 

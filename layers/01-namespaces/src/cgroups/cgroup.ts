@@ -18,7 +18,7 @@ import { errnoOf, StrataError } from '../errors/strata-error.ts';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../syscalls/constants.ts';
 import { localSyscalls, type Syscalls } from '../syscalls/syscalls.ts';
 import { applyLimits } from './apply-limits.ts';
-import { pathInHierarchy, validateCgroupPath } from './cgroup-path.ts';
+import { directoriesOfProcess, pathInHierarchy, validateCgroupPath } from './cgroup-path.ts';
 import { planLimits } from './controllers.ts';
 import { delegateCgroup } from './delegate.ts';
 import { makeCgroupDirectory } from './directories.ts';
@@ -141,6 +141,11 @@ export class Cgroup implements Disposable {
   ): Cgroup {
     const { made = Object.keys(paths), layout = detectCgroups() } = options;
     return new Cgroup(paths, made, layout);
+  }
+
+  /** That of a process, made by others. @throws {StrataError} NO_CGROUP for one that is not mounted */
+  static ofProcess(pid: number, layout: CgroupLayout = detectCgroups()): Cgroup {
+    return new Cgroup(directoriesOfProcess(pid, layout), [], layout);
   }
 
   /**

@@ -20,8 +20,15 @@ const SIGINFO_BYTES = 128;
 /** In the mailbox's first page, which is there anyway, behind what the program takes of it. */
 const EXIT_COPY_AT = 3072;
 
+/** Who is to keep whom: a creation, or what somebody else has put together. */
+export interface Keeping extends Pick<Creation, 'launcher' | 'consoleMaster'> {
+  creator: { readonly sys: Syscalls };
+  /** A child of the launcher. */
+  init?: { readonly pid: number };
+}
+
 /** Sets the launcher to its task, which it does alone from here on. */
-export function startKeeping({ creator, launcher, init, consoleMaster }: Creation): void {
+export function startKeeping({ creator, launcher, init, consoleMaster }: Keeping): void {
   const { sys } = launcher!;
   sys.closeRange(0, 2);
   if (consoleMaster !== undefined) {

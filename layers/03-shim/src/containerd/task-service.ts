@@ -14,7 +14,7 @@ import { TASK_SERVICE, TASK_SERVICE_V3, TASK_STATUS, Task } from '../service/tas
 import type { ValueOfMessage } from '../ttrpc/message.ts';
 import { type Services, unary } from '../ttrpc/method.ts';
 import { metricsOf } from './metrics/metrics.ts';
-import { PROCESS_DETAILS_TYPE, ProcessDetails } from './runc-options.ts';
+import { OPTIONS_TYPE, Options, PROCESS_DETAILS_TYPE, ProcessDetails } from './runc-options.ts';
 
 const STATUS = {
   created: TASK_STATUS.CREATED,
@@ -51,6 +51,7 @@ function lifeMethods(shim: Shim, { onCreate }: TaskServiceOptions): Methods {
     Create: unary(Create.request, Create.response, async (request) => {
       const { id, bundle, terminal, rootfs } = request;
       if (request.checkpoint) throw unsupported('checkpoint', 'restore is not served');
+      refuseUnknownOptions(request.options);
       onCreate?.(request);
       return shim.create({ id, bundle, terminal, rootfs, stdio: stdioPaths(request) });
     }),
@@ -163,6 +164,21 @@ function shimMethods(shim: Shim, { shutdown }: TaskServiceOptions, version: stri
       return {};
     }),
   };
+}
+
+/** What was asked for and cannot be had is an error, and not passed over. */
+function refuseUnknownOptions(options: CreateTask['options']): void {
+  if (!options || options.value.length === 0) return;
+  if (options.typeUrl !== OPTIONS_TYPE) {
+    throw unsupported('options', `of type ${options.typeUrl}; ${OPTIONS_TYPE} is known`);
+  }
+  const { binaryName, systemdCgroup, noPivotRoot, noNewKeyring } = Options.decode(options.value);
+  const asked = {
+    ...{ binary_name: binaryName !== '', systemd_cgroup: systemdCgroup },
+    ...{ no_pivot_root: noPivotRoot, no_new_keyring: noNewKeyring },
+  };
+  const field = Object.entries(asked).find(([, isAsked]) => isAsked)?.[0];
+  if (field) throw unsupported(`options.${field}`, 'the runtime is strata, with its cgroup driver');
 }
 
 /** What a process that has ended is told as by containerd's shim. */
