@@ -6,10 +6,17 @@
  */
 import { StrataError } from '../errors/strata-error.ts';
 import { SyscallError } from '../errors/syscall-error.ts';
-import { POLLERR, POLLHUP, POLLIN } from '../syscalls/constants.ts';
+import {
+  AT_EMPTY_PATH,
+  F_GET_SEALS,
+  F_SEAL_SHRINK,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+} from '../syscalls/constants.ts';
 import { rawSyscall } from '../syscalls/libc.ts';
 import { type SyscallName, syscallNumber } from '../syscalls/numbers.ts';
-import { localSyscalls } from '../syscalls/syscalls.ts';
+import { localSyscalls, type Syscalls } from '../syscalls/syscalls.ts';
 import { MailboxPart } from './mailbox.ts';
 import { CHILD_PART, MAILBOX_BYTES, MAILBOX_FD } from './mailbox-layout.ts';
 
@@ -42,20 +49,33 @@ export function startArmedStub(stub: ArmedStub): void {
   try {
     const mailbox = sys.pidfdGetfd(pidfd, MAILBOX_FD);
     descriptors.push(mailbox);
+    if (!isMailbox(sys, mailbox)) throw notArmed(stub.pid);
     mapping = rawSyscall(mmap, 0, MAILBOX_BYTES, 3, 1, mailbox, 0);
     if (mapping === -1) throw new StrataError('ENOMEM', 'cannot map the mailbox of a container');
     const part = new MailboxPart(mapping, CHILD_PART);
-    if (!part.armed) {
-      throw new StrataError('NOT_ARMED', `process ${stub.pid} was not completely created`, {
-        hint: 'its creation was interrupted: delete the container and create it again',
-      });
-    }
+    if (!part.armed) throw notArmed(stub.pid);
     startPart(part, stub);
   } finally {
     if (mapping !== -1) rawSyscall(munmap, mapping, MAILBOX_BYTES, 0, 0, 0, 0);
     for (const fd of descriptors) sys.close(fd);
   }
 }
+
+/**
+ * Whether a descriptor is a mailbox: memory of its size that stays so. A process of a container may
+ * have got itself the stub's executable, and hold what it likes as its 3; memory that shrinks while
+ * we look at it would end us (SIGBUS).
+ */
+function isMailbox(sys: Syscalls, fd: number): boolean {
+  const seals = sys.attempt('fcntl', fd, F_GET_SEALS, 0);
+  if (seals < 0 || (seals & F_SEAL_SHRINK) === 0) return false;
+  return sys.statx(fd, '', AT_EMPTY_PATH).size === MAILBOX_BYTES;
+}
+
+const notArmed = (pid: number): StrataError =>
+  new StrataError('NOT_ARMED', `process ${pid} was not completely created`, {
+    hint: 'its creation was interrupted: delete the container and create it again',
+  });
 
 /** As `startArmedStub`, for who holds the stub's part of the mailbox. */
 export function startPart(part: MailboxPart, stub: ArmedStub): void {

@@ -4,13 +4,16 @@
  * posix_spawn shares Node's memory until exec instead of copying it, so its cost does not depend on
  * the size of the heap. The executable is a memfd without a path, sealed against writing: what a
  * container sees as /proc/PID/exe of the process that made it leads nowhere that could be
- * overwritten (CVE-2019-5736).
+ * overwritten (CVE-2019-5736). Who gets hold of it, by a script whose interpreter is /proc/self/exe,
+ * can make it useless all the same: take its permission to be executed away, where the kernel has no
+ * seal for that (before Linux 6.3), or hold it open for writing. Then another one is made.
  */
 
-import { EINVAL } from '../errors/errno.ts';
+import { EACCES, EINVAL, ETXTBSY } from '../errors/errno.ts';
 import { SyscallError } from '../errors/syscall-error.ts';
 import {
   F_ADD_SEALS,
+  F_SEAL_EXEC,
   F_SEAL_GROW,
   F_SEAL_SEAL,
   F_SEAL_SHRINK,
@@ -57,9 +60,27 @@ function stubExecutable(): number {
   // MFD_EXEC is of Linux 6.3; before it every memfd was executable.
   if (fd === -EINVAL) fd = sys.memfdCreate('strata-stub', flags);
   sys.write(fd, stubElf());
-  sys.call('fcntl', fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+  const seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+  // F_SEAL_EXEC is of Linux 6.3.
+  const sealed = sys.attempt('fcntl', fd, F_ADD_SEALS, seals | F_SEAL_EXEC);
+  if (sealed < 0) sys.call('fcntl', fd, F_ADD_SEALS, seals);
   executable = fd;
   return fd;
+}
+
+/** What posix_spawn says of an executable that somebody has made useless. */
+const SPOILT: ReadonlySet<number> = new Set([EACCES, ETXTBSY]);
+
+function replaceExecutable(page: { bytes: Uint8Array }): void {
+  localSyscalls().close(stubExecutable());
+  executable = undefined;
+  writePath(page);
+}
+
+function writePath({ bytes }: { bytes: Uint8Array }): void {
+  // By our pid, not `self`: the child has closed its copy by then (see closeOthers).
+  const path = `/proc/${process.pid}/fd/${stubExecutable()}\0`;
+  new TextEncoder().encodeInto(path, bytes.subarray(PATH, PATH + 64));
 }
 
 function scratchPage(): NonNullable<typeof scratch> {
@@ -73,11 +94,7 @@ function scratchPage(): NonNullable<typeof scratch> {
   spawnAttributes.setFlags(address + ATTRIBUTES, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   spawnAttributes.setSignalDefault(address + ATTRIBUTES, address + ALL_SIGNALS);
   spawnAttributes.setSignalMask(address + ATTRIBUTES, address + NO_SIGNALS);
-  new TextEncoder().encodeInto(
-    // By our pid, not `self`: the child has closed its copy by then (see closeOthers).
-    `/proc/${process.pid}/fd/${stubExecutable()}\0`,
-    bytes.subarray(PATH, PATH + 64),
-  );
+  writePath(scratch);
   scratch.view.setBigUint64(ARGV, BigInt(address + TITLE), true);
   return scratch;
 }
@@ -102,19 +119,19 @@ export function spawnStub(descriptors: ReadonlyMap<number, number>, title: strin
     spawnActions.addDup2(address + ACTIONS, source, target);
   }
   closeOthers(address + ACTIONS, sources.map);
-  const errno = posixSpawn(
-    address + PID,
-    address + PATH,
-    address + ACTIONS,
-    address + ATTRIBUTES,
-    address + ARGV,
-    address + ENVP,
-  );
+  let errno = spawnFrom(address);
+  if (SPOILT.has(errno)) {
+    replaceExecutable(page);
+    errno = spawnFrom(address);
+  }
   spawnActions.destroy(address + ACTIONS);
   for (const fd of sources.temporary) localSyscalls().close(fd);
   if (errno !== 0) throw new SyscallError('posix_spawn', errno, ['stub', title]);
   return page.view.getInt32(PID, true);
 }
+
+const spawnFrom = (page: number): number =>
+  posixSpawn(page + PID, page + PATH, page + ACTIONS, page + ATTRIBUTES, page + ARGV, page + ENVP);
 
 /** Whatever else our process has open without close-on-exec must not reach a container. */
 function closeOthers(actions: number, map: ReadonlyMap<number, number>): void {

@@ -21,6 +21,7 @@ import {
   F_SEAL_SHRINK,
   MFD_ALLOW_SEALING,
   MFD_CLOEXEC,
+  MFD_NOEXEC_SEAL,
   WEXITED,
 } from '../syscalls/constants.ts';
 import { type SyscallListener, tracingExecutor } from '../syscalls/executor.ts';
@@ -61,7 +62,10 @@ class Mailbox {
 
   static create(): Mailbox {
     const sys = localSyscalls();
-    const fd = sys.memfdCreate('strata-mailbox', MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    // Nothing that could be executed. MFD_NOEXEC_SEAL is of Linux 6.3.
+    let fd = sys.attempt('memfd_create', 'strata-mailbox', flags | MFD_NOEXEC_SEAL);
+    if (fd < 0) fd = sys.memfdCreate('strata-mailbox', flags);
     sys.ftruncate(fd, MAILBOX_BYTES);
     // A page that vanished under a mapping would kill Node with SIGBUS.
     sys.call('fcntl', fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);

@@ -15,7 +15,7 @@
  * @see runtime-spec runtime.md#lifecycle
  */
 import type { Spec } from '../config/spec.ts';
-import { hasNew, joined } from '../namespaces/namespaces.ts';
+import { hasNew, joined, type NamespaceType } from '../namespaces/namespaces.ts';
 import { hasHostMounts } from '../rootfs/host-mounts.ts';
 import { isIdMapped } from '../rootfs/id-mapped-binds.ts';
 import { isOrdinaryUser } from '../rootless/rootless.ts';
@@ -76,11 +76,13 @@ function initSteps(spec: Spec): Step[] {
   const { linux } = spec;
   return [
     init.startSession,
-    ...joined(spec).flatMap((namespace) => init.joinNamespace(namespace)),
+    ...joins(spec, (type) => type !== 'mount'),
     ...(hasNew(spec, 'user') ? [init.becomeRoot] : []),
     ...(delegatesCgroup(spec) ? [delegateCgroup] : []),
     ...(hasNew(spec, 'cgroup') ? [init.enterCgroupNamespace] : []),
     ...(hasNew(spec, 'time') ? [init.enterTime] : []),
+    // Last: from here on /proc is what somebody else has mounted.
+    ...joins(spec, (type) => type === 'mount'),
     ...(hasHostMounts(spec) ? [] : [init.isolate]),
     ...init.beforeRootfs(spec),
     init.enterRootfs,
@@ -99,6 +101,11 @@ function initSteps(spec: Spec): Step[] {
     ...(linux?.rootfsPropagation ? [init.propagate] : []),
   ];
 }
+
+const joins = (spec: Spec, which: (type: NamespaceType) => boolean): Step[] =>
+  joined(spec)
+    .filter(({ type }) => which(type))
+    .flatMap((namespace) => init.joinNamespace(namespace));
 
 function processSteps(spec: Spec): Step[] {
   return [

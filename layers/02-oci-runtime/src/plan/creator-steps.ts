@@ -14,7 +14,7 @@ import { cloneFlags, join, joined } from '../namespaces/namespaces.ts';
 import { openIdMappedBinds } from '../rootfs/id-mapped-binds.ts';
 import { makeCgroup, setLimits } from '../rootless/container-cgroup.ts';
 import { mapIds as writeMaps } from '../rootless/map-ids.ts';
-import { refuseHiddenInit } from '../rootless/visible-init.ts';
+import { hideInit, refuseHiddenInit } from '../rootless/visible-init.ts';
 import { enterCgroup, openTaskFiles } from './enter-cgroup.ts';
 import { startLauncherOf } from './launcher.ts';
 import { assign, type Step } from './step.ts';
@@ -45,6 +45,8 @@ export const startLauncher: Step = {
     const { spec } = creation;
     refuseHiddenInit(spec);
     const sys = startLauncherOf(creation);
+    // Its clone is at once where a container's processes may be.
+    hideInit(sys);
     const pid = joined(spec).find(({ type }) => type === 'pid');
     // Joining a PID namespace concerns the children that are made afterwards.
     if (pid) join(sys, pid);

@@ -27,6 +27,7 @@ import {
   type Syscalls,
 } from '@strata/namespaces';
 import type { ProcessIdentity } from '../process/identity.ts';
+import { leaveKeyring } from '../process/session-keyring.ts';
 import { changeRoot } from '../rootfs/enter-root.ts';
 import { isOrdinaryUser } from '../rootless/rootless.ts';
 import { enterCgroup, openTaskFiles } from './enter-cgroup.ts';
@@ -151,6 +152,9 @@ function joinAll(creation: Creation, container: JoinedContainer): void {
   if (!hasUserNamespace) return;
   sys.setresgid(0);
   sys.setresuid(0);
+  // A change of user may have made it dumpable again (fs.suid_dumpable), and its clone will be in
+  // sight of the container.
+  sys.setDumpable(false);
 }
 
 /** Has the launcher clone the process, which goes into the container's cgroup. */
@@ -158,7 +162,7 @@ function cloneInside({ cgroups, init: beside }: JoinedContainer): Step {
   return {
     name: 'clone into the container',
     run(creation) {
-      const { creator, launcher, keeper, taskFds, spec } = creation;
+      const { creator, launcher, keeper, taskFds, spec, newKeyring, id } = creation;
       const affinity = spec.process!.execCPUAffinity;
       creation.init = launcher!.clone({ flags: keeper ? 0 : CLONE_PARENT });
       if (creation.syncPipe) launcher!.sys.close(SYNC_FD);
@@ -175,8 +179,8 @@ function cloneInside({ cgroups, init: beside }: JoinedContainer): Step {
         enterCgroup({ ...options, beside: beside?.pid });
       }
       keepToCpus(sys, affinity?.final);
-      sys.setDumpable(false);
       sys.setsid();
+      if (newKeyring) leaveKeyring(sys, id);
     },
   };
 }

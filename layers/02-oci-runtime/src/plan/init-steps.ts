@@ -1,10 +1,5 @@
 /** Steps that the container's init does, as a stub, from its first call to the pivot. */
-import {
-  CLONE_NEWCGROUP,
-  type Descriptor,
-  ENOSYS,
-  KEYCTL_JOIN_SESSION_KEYRING,
-} from '@strata/namespaces';
+import { CLONE_NEWCGROUP, type Descriptor } from '@strata/namespaces';
 import type { Mount, Spec } from '../config/spec.ts';
 import {
   enterTimeNamespace,
@@ -12,6 +7,7 @@ import {
   type NamespaceType,
   namespacesOf,
 } from '../namespaces/namespaces.ts';
+import { leaveKeyring } from '../process/session-keyring.ts';
 import { writeSysctls } from '../process/sysctl.ts';
 import { isBind, openBind } from '../rootfs/bind.ts';
 import { openConsole } from '../rootfs/console.ts';
@@ -39,9 +35,7 @@ export const startSession: Step = {
     const { sys } = init!;
     sys.setsid();
     hideInit(sys);
-    if (!newKeyring) return;
-    const args = [KEYCTL_JOIN_SESSION_KEYRING, `_ses.${id}`, 0, 0, 0];
-    sys.later('keyctl', args, { accepts: [ENOSYS] });
+    if (newKeyring) leaveKeyring(sys, id);
   },
 };
 
@@ -58,6 +52,8 @@ export function joinNamespace(namespace: {
       field: namespace.field,
       run({ init }) {
         join(init!.sys, namespace);
+        // Becoming somebody else has the kernel forget it, where fs.suid_dumpable says so.
+        if (namespace.type === 'user') hideInit(init!.sys);
       },
     },
   ];
@@ -72,6 +68,7 @@ export const becomeRoot: Step = {
     sys.setresgid(0);
     sys.field = 'linux.uidMappings';
     sys.setresuid(0);
+    hideInit(sys);
     showInit(sys);
   },
 };

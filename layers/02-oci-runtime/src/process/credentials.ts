@@ -25,6 +25,7 @@ import {
   Syscalls,
 } from '@strata/namespaces';
 import type { SpecProcess } from '../config/spec.ts';
+import { hideInit } from '../rootless/visible-init.ts';
 
 /** What each call is for. */
 export const CREDENTIAL_FIELDS: Readonly<Record<string, string>> = {
@@ -63,6 +64,8 @@ export function credentialOperations(
   if (options.canSetGroups) sys.setgroups(user.additionalGids ?? []);
   sys.setresgid(user.gid);
   sys.setresuid(user.uid);
+  // The user's other processes may be waiting for this; with fs.suid_dumpable 1 they could trace it.
+  hideInit(sys);
   sys.call('prctl', PR_SET_KEEPCAPS, 0, 0, 0, 0);
   sys.capset({
     effective: mask(capabilities?.effective),

@@ -57,7 +57,8 @@ export interface Created {
 export function createContainer(store: StateStore, options: CreateOptions, warn: Warn): Created {
   const { id, keeper, consoleSocket, newKeyring = true, rootless = isRootless() } = options;
   const { spec, bundle, rootfs } = readBundle(options.bundle, options.spec);
-  const record = newRecord({ id, spec, bundle, rootfsPath: rootfs, rootless }, options.scope);
+  const described = { id, spec, bundle, rootfsPath: rootfs, rootless, newKeyring };
+  const record = newRecord(described, options.scope);
   let reservation: Reservation | undefined;
   const creation: Creation = {
     ...{ creator: kernelCreator, id, spec, bundle, keeper, consoleSocket, newKeyring, rootless },
@@ -97,7 +98,7 @@ export function createContainer(store: StateStore, options: CreateOptions, warn:
 
 /** What is known of a container before anything of it is made. */
 export function newRecord(
-  creation: Pick<Creation, 'id' | 'spec' | 'bundle' | 'rootfsPath' | 'rootless'>,
+  creation: Pick<Creation, 'id' | 'spec' | 'bundle' | 'rootfsPath' | 'rootless' | 'newKeyring'>,
   scope: ContainerScope | undefined,
 ): ContainerRecord {
   const { id, spec, bundle, rootfsPath } = creation;
@@ -114,6 +115,7 @@ export function newRecord(
     // Of a scope nothing is ours to make.
     ...(scope ? { scope: scope.unit } : { cgroupsToMake: Cgroup.missing(cgroupPath(creation)) }),
     ...(spec.linux?.resources && { resources: withoutDevices(spec.linux.resources) }),
+    ...(creation.newKeyring === false && { keepsKeyring: true }),
     hasOwnPidNamespace: hasNew(spec, 'pid'),
     hasUserNamespace: namespacesOf(spec).has('user'),
     hasTimeNamespace: namespacesOf(spec).has('time'),

@@ -49,6 +49,7 @@ export function execInContainer(
     container: record.init!,
     rootless: isRootless(),
     whenExecuted: [],
+    newKeyring: !record.keepsKeyring,
   };
   try {
     runSteps(execPlan(record, creation, options.executable), creation);

@@ -70,6 +70,8 @@ export interface ContainerRecord {
   finalCalls?: string[];
   /** The program's path in the container. */
   executable?: string;
+  /** Its processes stay in the session keyring of who starts them. */
+  keepsKeyring?: true;
   /** Its init is PID 1 of a namespace made for it. */
   hasOwnPidNamespace: boolean;
   hasUserNamespace: boolean;

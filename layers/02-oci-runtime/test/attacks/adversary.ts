@@ -18,20 +18,27 @@ const NAMING: ReadonlySet<string> = new Set([
   ...['move_mount', 'mount', 'umount2', 'mount_setattr', 'pivot_root', 'chdir'],
 ]);
 
+/** A system call that has been made. */
+export interface Call {
+  index: number;
+  name: string;
+  args: string;
+}
+
 /** Calls `act` after each system call of `action`'s stubs that names a file. */
 export function afterEachCall<T>(
-  act: (call: { index: number; name: string }) => void,
+  act: (call: Call) => void,
   action: () => T,
   names: ReadonlySet<string> | 'all' = NAMING,
 ): T {
   let index = 0;
   let isActing = false;
   const add = ({ name, attributes }: SpanRecord): void => {
-    const isCall = attributes['syscall.args'] !== undefined;
-    if (isActing || !isCall || (names !== 'all' && !names.has(name))) return;
+    const args = attributes['syscall.args'];
+    if (isActing || args === undefined || (names !== 'all' && !names.has(name))) return;
     isActing = true;
     try {
-      act({ index: index++, name });
+      act({ index: index++, name, args: String(args) });
     } finally {
       isActing = false;
     }
@@ -100,10 +107,7 @@ function ofInterest(names: readonly string[]): [begin: number, end: number] {
   return [Math.max(other - 1, 0), pivot < 0 ? names.length : pivot + 1];
 }
 
-function attempt(
-  scene: Scene,
-  act: (call: { index: number; name: string }) => void,
-): boolean | undefined {
+function attempt(scene: Scene, act: (call: Call) => void): boolean | undefined {
   try {
     return afterEachCall(act, () => scene.attempt());
   } catch {

@@ -2,13 +2,17 @@
  * What the attacks share: a bundle whose root file system is hostile, a directory beside it that stands
  * for the host, and attempts to make a container of it.
  */
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  copyFileSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -95,4 +99,16 @@ export function naively<T>(sequence: (sys: Syscalls, pid: number) => T): T {
     stub.sys.mount({ target: '/', flags: MS_PRIVATE_RECURSIVE });
     return sequence(stub.sys, stub.pid);
   });
+}
+
+const PERL = '/usr/bin/perl';
+export const hasPerl = existsSync(PERL);
+
+/** Puts perl into the root file system: the attacker who makes system calls of its own. */
+export function bringPerl({ bundle }: AttackTests): void {
+  const libraries = execFileSync('ldd', [PERL], { encoding: 'utf8' }).match(/\/\S+/g) ?? [];
+  for (const path of [PERL, ...libraries]) {
+    mkdirSync(join(bundle.rootfs, path, '..'), { recursive: true });
+    copyFileSync(realpathSync(path), join(bundle.rootfs, path));
+  }
 }

@@ -15,7 +15,7 @@
  */
 import { mkdirSync, rmSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AT_FDCWD, type FileStatus, S_IFLNK, S_IFMT } from '@strata/namespaces';
+import { AT_FDCWD, type FileStatus, S_IFMT } from '@strata/namespaces';
 import { describe, expect, test } from 'vitest';
 import { defaultSpec } from '../../src/config/default-spec.ts';
 import type { Spec } from '../../src/config/spec.ts';
@@ -173,8 +173,4 @@ describe.skipIf(!hasBusybox)('the default masks', () => {
     };
     expect(tests.shell('cat /sys/energy', bind)).toBe('123456');
   });
-});
-
-test('a link is not taken for the null device', () => {
-  expect(isNull({ mode: S_IFLNK } as FileStatus)).toBe(false);
 });
