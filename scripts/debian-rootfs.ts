@@ -6,8 +6,8 @@
  *   npm run --silent debian-rootfs |
  *     strata-ns run --user --map-user 0:100000:65536 tar -xp -C bundle/rootfs
  *
- * Unpacked in a user namespace, the files belong to its root and its users. Without names it is what
- * systemd needs to boot, with a shell.
+ * Unpacked in a user namespace, the files belong to its root and its users. Without names, and where one
+ * of them is `system`, it is what systemd needs to boot, with a shell.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -53,7 +53,8 @@ function writeArchive(files: readonly string[], extra: string): Promise<number> 
   });
 }
 
-const wanted = process.argv.length > 2 ? process.argv.slice(2) : SYSTEM;
+const names = process.argv.length > 2 ? process.argv.slice(2) : ['system'];
+const wanted = names.flatMap((name) => (name === 'system' ? SYSTEM : [name]));
 const installed = installedPackages();
 const missing = wanted.filter((name) => !installed.some((each) => each.name === name));
 if (missing.length > 0) {

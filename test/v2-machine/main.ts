@@ -29,6 +29,7 @@ const SMOKE = [
   'layers/02-oci-runtime/test/lifecycle',
   'layers/02-oci-runtime/test/cgroup-delegation',
   'layers/02-oci-runtime/test/system-container',
+  'layers/02-oci-runtime/test/rootless-cgroup',
 ];
 const TALLY = /^\d+ passed, \d+ failed, \d+ skipped$/;
 const MEMORY_MIB = 3072;

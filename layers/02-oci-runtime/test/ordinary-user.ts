@@ -99,10 +99,18 @@ export class OrdinaryUser implements Disposable {
     writeFileSync(path, JSON.stringify(spec));
   }
 
+  /** Runs a script in a container, which `change` has changed, to its end. */
+  shell(script: string, change?: (spec: Spec) => void): string {
+    this.write(['sh', '-c', script], change);
+    const { status, output } = this.oci('run', 'test');
+    return status === 0 ? output : `${output}exit code ${status}\n`;
+  }
+
   /** The containers that are left. */
   get containers(): string[] {
     const state = join(this.runtimeDirectory, 'strata/oci');
-    return existsSync(state) ? readdirSync(state) : [];
+    // Beside them lies what is kept of failures.
+    return existsSync(state) ? readdirSync(state).filter((name) => !name.startsWith('@')) : [];
   }
 
   [Symbol.dispose](): void {

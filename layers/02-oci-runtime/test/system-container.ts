@@ -25,7 +25,7 @@ import type { Spec } from '../src/config/spec.ts';
 import { systemSpec } from '../src/config/system-spec.ts';
 import { Runtime } from '../src/index.ts';
 
-const REPOSITORY = resolve(import.meta.dirname, '../../..');
+export const REPOSITORY = resolve(import.meta.dirname, '../../..');
 const FIRST_ID = 100_000;
 const IDS = [{ inside: 0, outside: FIRST_ID, count: 65_536 }];
 const WEXITED = 4;
@@ -39,23 +39,17 @@ export class SystemRoot implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'strata-system-'));
   readonly rootfs = join(this.directory, 'rootfs');
 
-  constructor() {
+  /** @param packages of Debian, beside those that systemd needs */
+  constructor(packages: readonly string[] = []) {
     chmodSync(this.directory, 0o711);
     mkdirSync(this.rootfs);
     chownSync(this.rootfs, FIRST_ID, FIRST_ID);
     const script = join(REPOSITORY, 'scripts/debian-rootfs.ts');
     const enter = join(REPOSITORY, 'layers/01-namespaces/bin/strata-ns');
     const map = `0:${FIRST_ID}:65536`;
-    const unpack = `"$3" run --user --map-user ${map} tar -xp -C "$4"`;
-    const args = [
-      '-c',
-      `"$1" "$2" | ${unpack}`,
-      'sh',
-      process.execPath,
-      script,
-      enter,
-      this.rootfs,
-    ];
+    const pack = `"${process.execPath}" "${script}" system "$@"`;
+    const unpack = `"${enter}" run --user --map-user ${map} tar -xp -C "${this.rootfs}"`;
+    const args = ['-c', `${pack} | ${unpack}`, 'sh', ...packages];
     const { status, stderr } = spawnSync('sh', args, { encoding: 'utf8' });
     if (status !== 0 || stderr !== '') throw new Error(`the root cannot be made: ${stderr}`);
   }

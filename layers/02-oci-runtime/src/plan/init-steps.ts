@@ -3,6 +3,7 @@ import { CLONE_NEWCGROUP, type Descriptor } from '@strata/namespaces';
 import type { Mount, Spec } from '../config/spec.ts';
 import {
   enterTimeNamespace,
+  hasNew,
   join,
   type NamespaceType,
   namespacesOf,
@@ -149,6 +150,7 @@ export function mountEntry(mount: Mount, index: number): Step {
         rootfs: rootfs!,
         bundle,
         cgroupPaths: cgroup?.paths ?? {},
+        hasOwnCgroupNamespace: hasNew(spec, 'cgroup'),
         tree: idMappedBinds?.get(index) ?? sharedBinds?.get(index),
         hostHears: hostHears(spec.linux?.rootfsPropagation),
         label: mountLabel(spec),

@@ -41,6 +41,7 @@ export interface MountContext {
   bundle: string;
   /** The container's cgroup, by v1 hierarchy name (or '' for v2): path within the hierarchy. */
   cgroupPaths: Readonly<Record<string, string>>;
+  hasOwnCgroupNamespace: boolean;
   /** The bind's source, where it had to be opened before: a descriptor of a detached mount. */
   tree?: Descriptor | undefined;
   /** Whether mounts that are not told otherwise would be the host's too. */
@@ -201,9 +202,7 @@ function mountCgroups(context: MountContext, mount: Mount, options: MountOptions
   const layout = detectCgroups();
   if (layout.mode === 'v2') {
     const path = Object.values(cgroupPaths)[0];
-    const fd = path
-      ? bindCgroup(sys, path, options)
-      : newMount(context, { ...mount, type: 'cgroup2', source: 'cgroup' }, options);
+    const fd = path ? bindCgroup(sys, path, options) : cgroupOfCreator(context, mount, options);
     place(context, fd, { destination, isDirectory: true, options, made: true });
     return;
   }
@@ -225,6 +224,17 @@ function mountCgroups(context: MountContext, mount: Mount, options: MountOptions
     sys.moveMount(bindCgroup(sys, path, options), target);
   }
   sys.mountSetattr(base, { set: options.attrSet, clear: options.attrClear });
+}
+
+/**
+ * What a container without a cgroup of its own sees on v2: the one that its creator is in, which is
+ * not for it to change (CVE-2023-25809), as a cgroup namespace shows it; nothing without one.
+ */
+function cgroupOfCreator(context: MountContext, mount: Mount, options: MountOptions): Descriptor {
+  const readonly = { ...options, attrSet: options.attrSet | MOUNT_ATTR_RDONLY };
+  return context.hasOwnCgroupNamespace
+    ? newMount(context, { ...mount, type: 'cgroup2', source: 'cgroup' }, readonly)
+    : newMount(context, { ...mount, type: 'tmpfs' }, { ...readonly, data: ['size=0', 'mode=555'] });
 }
 
 function bindCgroup(sys: Syscalls, path: string, options: MountOptions): Descriptor {
