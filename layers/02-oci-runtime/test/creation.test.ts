@@ -60,6 +60,13 @@ describe.skipIf(!hasBusybox)('a creation', () => {
     },
   );
 
+  test('says what has failed, not what came to nothing by that', () => {
+    const missing = { destination: '/data', type: 'bind', source: '/nonexistent/source' };
+    const afterIt = { destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['tmpcopyup'] };
+    const create = () => tests.create(['true'], (spec) => spec.mounts!.push(missing, afterIt));
+    expect(create).toThrow(expect.objectContaining({ step: 'mount /data', field: 'mounts[7]' }));
+  });
+
   test('does not touch another container that has got its name', () => {
     const { runtime } = tests;
     const replace = (): void => {

@@ -103,6 +103,8 @@ export class RootDirectory implements Disposable {
 
   /** As `open`, undefined where nothing is there. */
   openIfThere(path: string, flags = O_PATH): number | undefined {
+    // What failed before is not for us to overlook.
+    this.#sys.flush();
     try {
       return this.open(path, flags);
     } catch (error) {

@@ -13,6 +13,8 @@ import { sysctlPath } from '../config/sysctl-names.ts';
 export function writeSysctls(sys: Syscalls, values: Readonly<Record<string, string>>): void {
   const entries = Object.entries(values);
   if (entries.length === 0) return;
+  // What failed before is not a sysctl's fault.
+  sys.flush();
   const proc = detachedProc(sys);
   for (const [key, value] of entries) {
     const field = `linux.sysctl.${key}`;
