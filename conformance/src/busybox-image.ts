@@ -93,6 +93,9 @@ function imageLayoutFiles(
   ];
 }
 
+/** Writes its root file system alone, as a tar archive. */
+export const writeRootArchive = (path: string): void => writeFileSync(path, rootFileSystem());
+
 /** Layer, config and, last, the manifest. */
 export function imageBlobs(command: readonly string[] = ['/bin/sh']): Blob[] {
   const tar = rootFileSystem();

@@ -1,6 +1,7 @@
 /** crictl, the real client of CRI servers, built from its Go module in three minutes when cold. */
 import { join, resolve } from 'node:path';
-import { BIN, buildOnce, type GoModule, go, requiredVersion } from './go-module.ts';
+import { type GoModule, go, requiredVersion } from './go-module.ts';
+import { BIN, makeOnce } from './made-once.ts';
 
 const MODULE: GoModule = {
   directory: resolve(import.meta.dirname, '..'),
@@ -17,7 +18,7 @@ export const CRICTL = join(BIN, 'crictl');
  */
 export function buildCrictl(): string {
   const version = requiredVersion(MODULE);
-  return buildOnce('crictl', version, (output) => {
+  return makeOnce('crictl', version, (output) => {
     const { major, minor } = /^v(?<major>\d+)\.(?<minor>\d+)/.exec(version)!.groups!;
     console.error(`conformance: building crictl v${major}.${minor} (three minutes when cold)`);
     const flags = `-s -w -X ${MODULE.path}/pkg/version.Version=${version}`;

@@ -9,7 +9,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { RegistryServer } from '@strata/manager';
-import { BIN, buildOnce, type GoModule, go, requiredVersion } from './go-module.ts';
+import { type GoModule, go, requiredVersion } from './go-module.ts';
+import { BIN, makeOnce } from './made-once.ts';
 
 const MODULE: GoModule = {
   directory: resolve(import.meta.dirname, '../distribution'),
@@ -23,7 +24,7 @@ export const DISTRIBUTION_SUITE = join(BIN, 'distribution');
 export const DISTRIBUTION_VERSIONS = ['1.1', 'dev'] as const;
 
 export function buildDistributionSuite(): string {
-  return buildOnce('distribution', requiredVersion(MODULE), (output) => {
+  return makeOnce('distribution', requiredVersion(MODULE), (output) => {
     go(MODULE, ['build', '-trimpath', '-o', output, MODULE.path]);
   });
 }

@@ -1,24 +1,12 @@
 /**
  * Programs built from other people's Go modules.
  *
- * A go.mod of ours names the version. What is built is kept in ~/.cache/strata by version, and
- * conformance/bin has links to it. Go is needed here and nowhere else in Strata.
+ * A go.mod of ours names the version. Go is needed here and nowhere else in Strata.
  */
 import { spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-} from 'node:fs';
-import { constants, homedir, setPriority } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-
-/** Where links to what was built are found. */
-export const BIN = resolve(import.meta.dirname, '../bin');
+import { readFileSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
+import { join } from 'node:path';
 
 export interface GoModule {
   /** The directory of our go.mod. */
@@ -33,41 +21,6 @@ export function requiredVersion({ directory, path }: GoModule): string {
   const version = new RegExp(`${path} (v[\\w.+-]+)`).exec(text)?.[1];
   if (!version) throw new Error(`go.mod does not require ${path}`);
   return version;
-}
-
-/**
- * Makes a file or directory once for each version, and links to it.
- * @param name of the link; the version and the architecture are added in the cache
- * @param make writes it at the path it is given; half of one is never seen
- * @returns the link's path
- */
-export function buildOnce(name: string, version: string, make: (path: string) => void): string {
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'strata');
-  const cached = join(cache, `${name}-${version}-linux-${process.arch}`);
-  if (!existsSync(cached)) {
-    mkdirSync(cache, { recursive: true });
-    const unfinished = `${cached}.${process.pid}`;
-    try {
-      make(unfinished);
-      moveWhereNobodyWas(unfinished, cached);
-    } finally {
-      rmSync(unfinished, { recursive: true, force: true });
-    }
-  }
-  const link = join(BIN, name);
-  mkdirSync(dirname(link), { recursive: true });
-  rmSync(link, { force: true });
-  symlinkSync(cached, link);
-  return link;
-}
-
-/** Whoever builds the same at the same time may be first: theirs is as good. */
-function moveWhereNobodyWas(from: string, to: string): void {
-  try {
-    renameSync(from, to);
-  } catch (error) {
-    if (!statSync(to, { throwIfNoEntry: false })?.isDirectory()) throw error;
-  }
 }
 
 /**

@@ -63,6 +63,8 @@ function removeThoseOfTheDead(): void {
 
 export interface Isolated extends Disposable {
   readonly process: ReturnType<typeof spawn>;
+  /** What makes another command one in the same cgroups: this one before it. */
+  readonly inItsCgroups: readonly string[];
 }
 
 export interface IsolationOptions extends SpawnOptions {
@@ -84,12 +86,13 @@ export function spawnIsolated(command: readonly string[], options: IsolationOpti
     made.kill();
     made.delete();
   });
+  const inItsCgroups = ['sh', '-c', ENTER, 'sh', ...Object.values(cgroup.paths), '--'];
   const arguments_ = [
-    ...['-c', ENTER, 'sh', ...Object.values(cgroup.paths), '--'],
+    ...inItsCgroups.slice(1),
     ...[...TOGETHER, ...NAMESPACES, ...(network ? ['--net'] : [])],
     ...['sh', '-c', network ? LOOPBACK + MOUNT : MOUNT, 'sh', ...mounts, '--', ...command],
   ];
   const child = spawn('sh', arguments_, spawnOptions);
   const place = undo.move();
-  return { process: child, [Symbol.dispose]: () => place.dispose() };
+  return { process: child, inItsCgroups, [Symbol.dispose]: () => place.dispose() };
 }

@@ -28,7 +28,8 @@ export class Place implements AsyncDisposable {
   private constructor(isolated: Isolated, pid: number) {
     this.#isolated = isolated;
     const namespaces = ['--mount', '--pid', '--cgroup', '--net'];
-    this.#enter = ['--target', String(pid), ...namespaces, '--'];
+    const enter = ['nsenter', '--target', String(pid), ...namespaces, '--'];
+    this.#enter = [...isolated.inItsCgroups, ...enter];
   }
 
   /** @throws {Error} where a namespace, a mount or a cgroup cannot be made, with what was said */
@@ -51,12 +52,20 @@ export class Place implements AsyncDisposable {
   /** Runs a command to its end. */
   run(command: readonly string[], options: { input?: string } = {}): SpawnSyncReturns<string> {
     const more = { encoding: 'utf8' as const, timeout: COMMAND_WITHIN_MS };
-    return spawnSync('nsenter', [...this.#enter, ...command], { ...more, ...options });
+    const [program, ...args] = [...this.#enter, ...command];
+    return spawnSync(program!, args, { ...more, ...options });
+  }
+
+  /** Runs a command on a terminal of its own, which types `input`. */
+  runOnTerminal(command: readonly string[], input: string): SpawnSyncReturns<string> {
+    const line = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
+    return this.run(['script', '-qec', line, '/dev/null'], { input });
   }
 
   /** Starts a command, which ends with the place. */
   spawn(command: readonly string[], options: SpawnOptions = {}): ChildProcess {
-    return spawn('nsenter', [...this.#enter, ...command], options);
+    const [program, ...args] = [...this.#enter, ...command];
+    return spawn(program!, args, options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

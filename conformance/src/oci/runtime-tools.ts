@@ -10,7 +10,8 @@
  */
 import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { BIN, buildOnce, type GoModule, go, requiredVersion } from '../go-module.ts';
+import { type GoModule, go, requiredVersion } from '../go-module.ts';
+import { BIN, makeOnce } from '../made-once.ts';
 
 const MODULE: GoModule = {
   directory: resolve(import.meta.dirname, '../../oci'),
@@ -35,7 +36,7 @@ export function buildRuntimeTools(): string {
   // The module brings a root file system for these two only.
   const rootfs = { x64: 'rootfs-amd64.tar.gz', ia32: 'rootfs-386.tar.gz' }[process.arch as string];
   if (!rootfs) throw new Error(`runtime-tools has no root file system for ${process.arch}`);
-  return buildOnce(NAME, version, (directory) => {
+  return makeOnce(NAME, version, (directory) => {
     console.error('conformance: building the programs of runtime-tools (a minute when cold)');
     mkdirSync(directory);
     const packages = [`${MODULE.path}/validation/...`, `${MODULE.path}/cmd/${INSIDE}`];

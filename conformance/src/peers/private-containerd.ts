@@ -65,8 +65,7 @@ export class PrivateContainerd implements AsyncDisposable {
 
   /** Runs ctr on a terminal of its own, which types `input`. */
   ctrOnTerminal(input: string, ...args: string[]) {
-    const words = ['ctr', '--address', this.socket, ...args].map(quoted);
-    return this.place.run(['script', '-qec', words.join(' '), '/dev/null'], { input });
+    return this.place.runOnTerminal(['ctr', '--address', this.socket, ...args], input);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -74,8 +73,6 @@ export class PrivateContainerd implements AsyncDisposable {
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
-
-const quoted = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 
 /** Without its CRI server and what needs more than a directory. */
 const configuration = (directory: string): string => `version = 2
