@@ -189,3 +189,20 @@ test.skipIf(!hasContainerd)('a shim for each container, where that is asked for'
   }
   expect(containerd.leftovers()).toEqual([]);
 });
+
+test.skipIf(!hasContainerd)(
+  'a shim that ends at once when idle is there for who was sent to it',
+  async () => {
+    await using containerd = new ContainerdInstance({ STRATA_SHIM_IDLE_MS: '1' });
+    await containerd.start();
+    for (const id of ['one', 'two', 'three']) {
+      const ran = await containerd.run(['--rm'], id, '/bin/echo', id);
+      expect(ran).toEqual({ code: 0, stdout: `${id}\n`, stderr: '' });
+    }
+    const both = await Promise.all(
+      ['a', 'b', 'c', 'd'].map((id) => containerd.run(['--rm'], id, '/bin/echo', id)),
+    );
+    expect(both.map(({ code, stderr }) => [code, stderr])).toEqual(Array(4).fill([0, '']));
+    expect(containerd.leftovers()).toEqual([]);
+  },
+);

@@ -1,12 +1,14 @@
 /**
  * What makes a shim containerd's: it publishes events, and takes orders of its own binary.
  *
- *   strata.containerd.v1.Cleanup/Delete   from `containerd-shim-strata-v1 delete`: containerd has lost
- *                                         its connection, takes us for dead, and wants the rest removed
+ *   strata.containerd.v1.Group/Reserve   from `start`, before it answers with our address: containerd
+ *                                        is about to connect, and we must be there then
+ *                             /Delete    from `delete`: containerd has lost its connection, takes us for
+ *                                        dead, and wants the rest removed
  */
 import { StrataError } from '@strata/namespaces';
 import type { Shim } from '../service/shim.ts';
-import { DeleteRequest, DeleteResponse } from '../service/task-messages.ts';
+import { ConnectRequest, DeleteRequest, DeleteResponse, Empty } from '../service/task-messages.ts';
 import type { MethodType } from '../ttrpc/client.ts';
 import type { ValueOfMessage } from '../ttrpc/message.ts';
 import { type Services, unary } from '../ttrpc/method.ts';
@@ -15,20 +17,29 @@ import { EventPublisher } from './event-publisher.ts';
 import type { ContainerdSettings } from './shim-group.ts';
 import type { CreateTask } from './task-service.ts';
 
-const CLEANUP_SERVICE = 'strata.containerd.v1.Cleanup';
+const GROUP_SERVICE = 'strata.containerd.v1.Group';
+/** How long the shim stays for a container that containerd has asked for and not created. */
+const RESERVED_MS = 60_000;
 /** What is left to tell when the shim ends; containerd may have ended too. */
 const FLUSH_MS = 2000;
 
-export const CleanupDelete: MethodType<
+export const GroupDelete: MethodType<
   ValueOfMessage<typeof DeleteRequest>,
   ValueOfMessage<typeof DeleteResponse>
-> = { service: CLEANUP_SERVICE, name: 'Delete', request: DeleteRequest, response: DeleteResponse };
+> = { service: GROUP_SERVICE, name: 'Delete', request: DeleteRequest, response: DeleteResponse };
+export const GroupReserve: MethodType<
+  ValueOfMessage<typeof ConnectRequest>,
+  ValueOfMessage<typeof Empty>
+> = { service: GROUP_SERVICE, name: 'Reserve', request: ConnectRequest, response: Empty };
 
 export class ContainerdService implements AsyncDisposable {
   readonly services: Services;
   readonly #publisher: EventPublisher;
   readonly #bridge: EventBridge;
   readonly #unsubscribe: () => void;
+  readonly #reserved = new Map<string, NodeJS.Timeout>();
+  /** Called when a container that was expected did not come. */
+  onReleased: (() => void) | undefined;
 
   constructor(
     shim: Shim,
@@ -41,9 +52,17 @@ export class ContainerdService implements AsyncDisposable {
     this.#publisher = publisher;
     this.#bridge = bridge;
     this.#unsubscribe = shim.subscribe((event) => bridge.tell(event));
-    const { request, response } = CleanupDelete;
+    const { request, response } = GroupDelete;
     this.services = {
-      [CLEANUP_SERVICE]: {
+      [GROUP_SERVICE]: {
+        Reserve: unary(GroupReserve.request, GroupReserve.response, ({ id }) => {
+          this.#release(id);
+          this.#reserved.set(
+            id,
+            setTimeout(() => this.#release(id), RESERVED_MS),
+          );
+          return {};
+        }),
         Delete: unary(request, response, async ({ id }) => {
           const { pid } = await shim.state(id);
           bridge.disown(id);
@@ -58,13 +77,25 @@ export class ContainerdService implements AsyncDisposable {
     };
   }
 
+  /** Whether containerd has been told to connect to us, and has not used it yet. */
+  get isExpecting(): boolean {
+    return this.#reserved.size > 0;
+  }
+
+  #release(id: string): void {
+    clearTimeout(this.#reserved.get(id));
+    if (this.#reserved.delete(id)) this.onReleased?.();
+  }
+
   expect(request: CreateTask): void {
+    this.#release(request.id);
     this.#bridge.expect(request);
   }
 
   /** Tells what is left to tell, if somebody listens. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#unsubscribe();
+    for (const timer of this.#reserved.values()) clearTimeout(timer);
     await this.#publisher.flush(FLUSH_MS);
     this.#publisher[Symbol.dispose]();
   }

@@ -21,7 +21,7 @@ import type { TtrpcClient } from '../ttrpc/client.ts';
 import { Any } from '../ttrpc/envelope.ts';
 import { message, type ValueOfMessage } from '../ttrpc/message.ts';
 import { formatBootstrap } from './bootstrap.ts';
-import { CleanupDelete } from './containerd-service.ts';
+import { GroupDelete, GroupReserve } from './containerd-service.ts';
 import { OPTIONS_TYPE, Options } from './runc-options.ts';
 import type { ShimFlags } from './shim-flags.ts';
 import {
@@ -38,6 +38,8 @@ const MAX_INPUT_BYTES = 10 << 20;
 /** Between two containers of a node there may be no connection for a moment. */
 const IDLE_MS = 10_000;
 
+const MAX_ATTEMPTS = 10;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export async function start(flags: ShimFlags, env: Environment): Promise<string> {
@@ -47,7 +49,7 @@ export async function start(flags: ShimFlags, env: Environment): Promise<string>
   const group = groupOf({ id, bundle, settings }, env);
   prepareGroup(group, settings);
   rememberGroup(bundle, group);
-  const client = await connectToShim(group, env);
+  const client = await reserveInShim(id, group, env);
   if (options?.shimCgroup) await moveShim(client, options.shimCgroup);
   client.close();
   const address = `unix://${defaultSocket(group.state)}`;
@@ -71,7 +73,7 @@ export async function remove(flags: ShimFlags, env: Environment): Promise<Uint8A
   if (existsSync(join(group.state, 'shim/containers', id))) {
     const client = await connectToShim(group, env);
     try {
-      gone = await client.call(CleanupDelete, { id });
+      gone = await client.call(GroupDelete, { id });
     } catch (error) {
       // Its creation had not come far, or somebody else has removed it.
       if (!(error instanceof StrataError && error.code === 'NOT_FOUND')) throw error;
@@ -106,6 +108,22 @@ function required(
   }
   const eventsAddress = env.TTRPC_ADDRESS ?? `${address ?? ''}.ttrpc`;
   return { id, settings: { namespace, address: address ?? '', eventsAddress } };
+}
+
+/** The group's shim, which stays for this container from here on. */
+async function reserveInShim(id: string, group: ShimGroup, env: Environment): Promise<TtrpcClient> {
+  for (let attempts = 1; ; attempts++) {
+    const client = await connectToShim(group, env);
+    try {
+      await client.call(GroupReserve, { id });
+      return client;
+    } catch (error) {
+      client.close();
+      // It was just ending, for want of containers and callers: the next one will be another.
+      const isLost = error instanceof StrataError && error.code === 'CONNECTION_LOST';
+      if (!isLost || attempts === MAX_ATTEMPTS) throw error;
+    }
+  }
 }
 
 /** The group's shim, started where there is none. */

@@ -15,6 +15,8 @@ import { TtrpcServer } from '../ttrpc/server.ts';
 import { Shim } from './shim.ts';
 import { shimServices } from './shim-services.ts';
 
+const FIRST_CALLER_MS = 2000;
+
 export interface ServeOptions {
   socket: string;
   state: string;
@@ -40,7 +42,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     chmodSync(options.socket, 0o600);
     process.on('SIGTERM', shutdown);
     process.on('SIGINT', shutdown);
-    const idle = watchIdleness(shim, server, { idleMs: options.idleMs, shutdown });
+    const idle = watchIdleness({ shim, server, containerd }, { idleMs: options.idleMs, shutdown });
     await ended.promise;
     clearTimeout(idle.timer);
   } finally {
@@ -67,18 +69,21 @@ function makePrivateDirectory(path: string): void {
 }
 
 function watchIdleness(
-  shim: Shim,
-  server: TtrpcServer,
+  users: { shim: Shim; server: TtrpcServer; containerd: ContainerdService | undefined },
   options: { idleMs: number; shutdown: () => void },
 ): { timer: NodeJS.Timeout | undefined } {
+  const { shim, server, containerd } = users;
   const idle: { timer: NodeJS.Timeout | undefined } = { timer: undefined };
-  const look = (): void => {
+  const look = (leastMs = 0): void => {
     clearTimeout(idle.timer);
-    if (options.idleMs === 0 || server.connections > 0 || shim.size > 0) return;
-    idle.timer = setTimeout(options.shutdown, options.idleMs);
+    const isUsed = server.connections > 0 || shim.size > 0 || containerd?.isExpecting;
+    if (options.idleMs === 0 || isUsed) return;
+    idle.timer = setTimeout(options.shutdown, Math.max(options.idleMs, leastMs));
   };
-  server.onConnections = look;
-  shim.subscribe(look);
-  look();
+  server.onConnections = () => look();
+  if (containerd) containerd.onReleased = look;
+  shim.subscribe(() => look());
+  // Who has started us is about to connect.
+  look(FIRST_CALLER_MS);
   return idle;
 }
