@@ -17,6 +17,7 @@ export type Suite = (options: Options) => Promise<Case[]>;
 export const SUITES: Readonly<Record<string, Suite>> = {
   oci: async (options) => (await import('./oci/lifecycle.ts')).lifecycle(options),
   cli: async (options) => (await import('./oci/commands.ts')).commands(options),
+  exec: async (options) => (await import('./oci/exec.ts')).exec(options),
   memory: async (options) => (await import('./oci/memory.ts')).memory(options),
   cgroups: async (options) => (await import('./cgroups/cgroups.ts')).cgroups(options),
   cri: async (options) => (await import('./cri/pods.ts')).pods(options),

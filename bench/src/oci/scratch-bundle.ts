@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Spec } from '@strata/oci-runtime';
 import { SECCOMP_PROFILE } from './seccomp-profile.ts';
 
 export const STRATA_OCI = resolve(
@@ -56,6 +57,13 @@ export class ScratchBundle implements Disposable {
   /** A directory for the state of one runtime. */
   stateOf(runtime: string): string {
     return join(this.#state, runtime);
+  }
+
+  /** The config.json with a cgroup of its own, for one of several containers of this bundle. */
+  specFor(id: string): Spec {
+    const spec = JSON.parse(readFileSync(join(this.directory, 'config.json'), 'utf8'));
+    spec.linux.cgroupsPath = `/${this.#cgroup}/${id}`;
+    return spec;
   }
 
   #writeConfig(args: readonly string[]): void {
