@@ -6,7 +6,7 @@
  *     strata-x.cjs      loads the others
  *     main-HASH.cjs     what every command needs
  *     chunk-HASH.cjs    what `import()` loads, only when it is needed
- *     *.code            V8's code for all functions of a file: compiling them takes a third of a run
+ *     *.code            V8's code for the functions of a file: compiling them takes a third of a run
  *     launch.sh         tells the launcher (bin/strata-x) which flags Node gets, and when a source is
  *                       newer than all this
  *
@@ -24,6 +24,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   unlinkSync,
   utimesSync,
@@ -33,6 +34,7 @@ import { isBuiltin } from 'node:module';
 import { basename, join, relative, resolve } from 'node:path';
 import { build, type Plugin, transform } from 'esbuild';
 import { joinEagerParts } from './join-eager-parts.ts';
+import { rehearseRun } from './rehearse.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 /** Programs that run during a build may still load parts of the build before it. */
@@ -81,8 +83,26 @@ async function bundleProgram(program: Program): Promise<void> {
   replaceFile(join(dist, 'launch.sh'), launchScript(sources, nodeFlags));
   const bundle = join(dist, `${name}.cjs`);
   replaceFile(bundle, bootText(main, joined));
+  if (program.isRehearsed) keepCodeOfRun(program, main, joined);
   // A source edited while esbuild ran counts as newer than the bundle.
   utimesSync(bundle, began, began);
+}
+
+/** In place of V8's code for all functions of main: for those that a run calls. See rehearse.ts. */
+function keepCodeOfRun(
+  { dist, nodeFlags }: Program,
+  main: string,
+  joined: ReadonlySet<string>,
+): void {
+  const recorder = join(dist, `rehearsal-${process.pid}.cjs`);
+  const code = join(dist, `${main}.code`);
+  const recorded = `${code}.${process.pid}`;
+  writeFileSync(recorder, bootText(main, joined, recorded));
+  try {
+    if (rehearseRun([...nodeFlags, recorder])) renameSync(recorded, code);
+  } finally {
+    for (const path of [recorder, recorded]) rmSync(path, { force: true });
+  }
 }
 
 /**
@@ -117,8 +137,13 @@ function writeParts(
  * written when a process ends in its own time, which ours do not wait for.
  *
  * @param joined the parts that are in main; it lends what others want of them
+ * @param recordTo where V8's code for what main has called is written, at the end
  */
-const bootText = (main: string, joined: ReadonlySet<string>): string => `'use strict';
+const bootText = (
+  main: string,
+  joined: ReadonlySet<string>,
+  recordTo?: string,
+): string => `'use strict';
 const { readFileSync } = require('node:fs');
 const { Script } = require('node:vm');
 const modules = Object.create(null);
@@ -134,8 +159,10 @@ function load(name) {
   const path = __dirname + '/' + (name === 'main' ? '${main}' : name);
   const filename = path + '.cjs';
   let cachedData;
+  ${recordTo === undefined ? '' : "if (name !== 'main')"}
   try { cachedData = readFileSync(path + '.code'); } catch {}
   const script = new Script(readFileSync(filename, 'utf8'), { filename, cachedData });
+  ${recordTo === undefined ? '' : recorderText(recordTo)}
   script.runInThisContext()(module.exports, requirePart, module, filename, __dirname);
   return module.exports;
 }
@@ -144,6 +171,11 @@ function requirePart(name) {
 }
 load('main');
 `;
+
+const recorderText = (path: string): string => `
+  if (name === 'main') process.on('exit', () => {
+    require('node:fs').writeFileSync(${JSON.stringify(path)}, script.createCachedData());
+  });`;
 
 /** Writes PATH.code: V8's code for PATH.cjs with every function in it, not only those run at once. */
 function compileAll(paths: readonly string[], nodeFlags: readonly string[]): void {
@@ -255,6 +287,8 @@ interface Program {
   dist: string;
   /** `strata.nodeFlags` of the manifest: flags for V8 under which the program runs. */
   nodeFlags: readonly string[];
+  /** `strata.rehearsed` of the manifest: it takes the commands of an OCI runtime. */
+  isRehearsed: boolean;
 }
 
 /** The programs of a layer, by its manifest's `bin`; their launchers know where each begins. */
@@ -275,6 +309,7 @@ function readPrograms(layer: string): Program[] {
       entry: join(layer, 'src', `${main}.ts`),
       dist: isFirst ? join(layer, 'dist') : join(layer, 'dist', main),
       nodeFlags,
+      isRehearsed: strata?.rehearsed === name,
     };
   });
 }
