@@ -13,7 +13,9 @@ const possible = process.getuid?.() === 0 && existsSync('/bin/busybox');
 test('an unknown suite and a wrong option are told, with exit code 1', () => {
   expect(bench('speed')).toMatchObject({
     status: 1,
-    stderr: expect.stringContaining('there is no suite speed: oci, cli, memory, cgroups, cri'),
+    stderr: expect.stringContaining(
+      'there is no suite speed: oci, cli, exec, memory, cgroups, cri',
+    ),
   });
   expect(bench('oci', '--samples', 'many').stderr).toContain('--samples many');
   expect(bench('oci', '--runtime', 'youki').stderr).toContain('--runtime youki: not NAME=VALUE');
