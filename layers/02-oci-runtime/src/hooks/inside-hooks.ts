@@ -22,7 +22,7 @@ export function runCreateContainerHooks(creation: Creation): void {
 }
 
 function launchBeside(container: Creation): LaunchHook {
-  const { creator, id, spec, bundle, rootfsPath, init, cgroup } = container;
+  const { creator, id, spec, bundle, rootfsPath, rootless, init, cgroup } = container;
   const identity = creator.identify(init!.pid);
   const joined: JoinedContainer = {
     id,
@@ -33,7 +33,7 @@ function launchBeside(container: Creation): LaunchHook {
   };
   return (hook, stdio) => {
     const creation: Creation = {
-      ...{ creator, id, spec, bundle, rootfsPath, stdio },
+      ...{ creator, id, spec, bundle, rootfsPath, rootless, stdio },
       container: identity,
       whenExecuted: [],
     };

@@ -4,9 +4,23 @@
  * What is opened below a detached procfs is what it claims to be (CVE-2025-52881: writes redirected
  * by a fake /proc). It shows the namespaces of the process that opens it: the container's.
  *
+ * Where the kernel refuses one, to root of a user namespace whose container has the PID namespace of
+ * others, the runtime's own /proc is used: no image has had its hands on it yet. Every file below it is
+ * checked as well.
+ *
  * @see runtime-spec config-linux.md#sysctl, sysctl(8)
  */
-import { detachedProc, openVerified, StrataError, type Syscalls } from '@strata/namespaces';
+import {
+  detachedProc,
+  EPERM,
+  errnoOf,
+  O_DIRECTORY,
+  O_PATH,
+  openVerified,
+  RESOLVE_NO_SYMLINKS,
+  StrataError,
+  type Syscalls,
+} from '@strata/namespaces';
 import { sysctlPath } from '../config/sysctl-names.ts';
 
 /** Writes each value. @throws {StrataError} naming the key */
@@ -15,7 +29,7 @@ export function writeSysctls(sys: Syscalls, values: Readonly<Record<string, stri
   if (entries.length === 0) return;
   // What failed before is not a sysctl's fault.
   sys.flush();
-  const proc = detachedProc(sys);
+  const proc = trustedProc(sys);
   for (const [key, value] of entries) {
     const field = `linux.sysctl.${key}`;
     const path = `sys/${sysctlPath(key)}`;
@@ -27,5 +41,17 @@ export function writeSysctls(sys: Syscalls, values: Readonly<Record<string, stri
     } catch (cause) {
       throw new StrataError('SYSCTL', `${field}: ${(cause as Error).message}`, { field, cause });
     }
+  }
+}
+
+function trustedProc(sys: Syscalls): number {
+  try {
+    return detachedProc(sys);
+  } catch (error) {
+    if (errnoOf(error) !== EPERM) throw error;
+    return sys.openat2('/proc', {
+      flags: O_PATH | O_DIRECTORY,
+      resolve: RESOLVE_NO_SYMLINKS,
+    });
   }
 }
