@@ -6,7 +6,7 @@
  * Loads FILE and check.ts of the lab's folder, runs it on a stage, lets the check look at what the kernel has now,
  * and prints what was found. Exit code 0: passed (or explained); 1: not.
  */
-import { readSync } from 'node:fs';
+import { readdirSync, readlinkSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describeError, localSyscalls, POLLIN, print, StrataError } from '@strata/namespaces';
@@ -59,9 +59,11 @@ async function run({ lab, perform, mode }: Performance, place: Place): Promise<b
         };
   using stage = new KernelStage({ ...place, onStep });
   const report = new Report();
+  const home = ownNamespaces();
   try {
     const scene = await perform(stage);
     say('', 'what the kernel says now:');
+    expectAtHome(report, home);
     await lab.check(report, scene, stage);
   } catch (error) {
     say(...report.lines(), '', ...describeFailure(error, lab.refusals ?? {}));
@@ -70,6 +72,24 @@ async function run({ lab, perform, mode }: Performance, place: Place): Promise<b
   say(...report.lines());
   if (mode === 'step') await enter('the end: what was made goes');
   return report.passed;
+}
+
+const ownNamespaces = (): string[] =>
+  readdirSync('/proc/self/ns').map((kind) => `${kind} ${readlinkSync(`/proc/self/ns/${kind}`)}`);
+
+/**
+ * This very process looks at what was done, and all is compared with where it lives: who moves it, in place
+ * of a performer, would find everything as it should be. Nothing is said where it has stayed.
+ */
+function expectAtHome(report: Report, home: readonly string[]): void {
+  const now = ownNamespaces();
+  if (home.join() === now.join()) return;
+  report.expect({
+    that: 'the lab itself is where it was',
+    expected: home.filter((each) => !now.includes(each)).join(', '),
+    found: now.filter((each) => !home.includes(each)).join(', '),
+    usually: 'stage.sys was asked, which is the lab, where the sys of a performer was meant',
+  });
 }
 
 /** An error, with what the lab knows of it. */

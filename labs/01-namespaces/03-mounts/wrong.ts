@@ -21,5 +21,10 @@ const wrong: readonly WrongSolution[] = [
     change: { 'hand.sys.unshare(CLONE_NEWNS)': 'void CLONE_NEWNS' },
     says: 'unshare(CLONE_NEWNS) was not called',
   },
+  {
+    what: 'it is the host that leaves',
+    change: { 'hand.sys.unshare(': 'stage.sys.unshare(' },
+    says: 'stage.sys was asked, which is the lab',
+  },
 ];
 export default wrong;
