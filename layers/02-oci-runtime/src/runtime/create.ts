@@ -4,6 +4,7 @@
  * it (parent-death signal); the record, written before anything that outlives it, lets `delete` find
  * the rest.
  */
+import { randomBytes } from 'node:crypto';
 import { Cgroup, StrataError } from '@strata/namespaces';
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec } from '../config/spec.ts';
@@ -65,6 +66,7 @@ export function createContainer(store: StateStore, options: CreateOptions, warn:
     rootfsPath: rootfs,
     stdio: options.stdio ?? [0, 1, 2],
     scopeCgroup: options.scope?.cgroup,
+    cgroupMark: record.cgroupMark,
     record: {
       reserve() {
         reservation = store.reserve(record);
@@ -96,6 +98,11 @@ export function createContainer(store: StateStore, options: CreateOptions, warn:
   };
 }
 
+const markedCgroups = (path: string) => ({
+  cgroupsToMake: Cgroup.missing(path),
+  cgroupMark: randomBytes(12).toString('hex'),
+});
+
 /** What is known of a container before anything of it is made. */
 export function newRecord(
   creation: Pick<Creation, 'id' | 'spec' | 'bundle' | 'rootfsPath' | 'rootless' | 'newKeyring'>,
@@ -113,7 +120,7 @@ export function newRecord(
     cgroupPath: cgroupPath(creation),
     cgroups: { ...scope?.cgroup.paths },
     // Of a scope nothing is ours to make.
-    ...(scope ? { scope: scope.unit } : { cgroupsToMake: Cgroup.missing(cgroupPath(creation)) }),
+    ...(scope ? { scope: scope.unit } : { ...markedCgroups(cgroupPath(creation)) }),
     ...(spec.linux?.resources && { resources: withoutDevices(spec.linux.resources) }),
     ...(creation.newKeyring === false && { keepsKeyring: true }),
     hasOwnPidNamespace: hasNew(spec, 'pid'),

@@ -1,0 +1,31 @@
+/**
+ * Whose a cgroup's directory is: an extended attribute with a word that only its container's record has.
+ *
+ * Of a creation that was killed half-way it is known which directories were missing before, not which
+ * of them it has made: somebody else may have made them since. Those that carry its mark it has made.
+ * Where none can be set (an ordinary user, an old kernel) those that were missing are its own.
+ *
+ * @see xattr(7), cgroups(7)
+ */
+import { localSyscalls, Out, type Syscalls } from '@strata/namespaces';
+
+const NAME = 'trusted.strata.container';
+const LONGEST_BYTES = 64;
+
+/** Marks directories; that it cannot be done is no error. */
+export function markCgroup(sys: Syscalls, directories: readonly string[], mark: string): void {
+  for (const directory of directories) {
+    sys.attempt('setxattr', directory, NAME, mark, Buffer.byteLength(mark), 0);
+  }
+}
+
+/** Whether a directory carries a mark, or cannot carry any. */
+export function mayBeMarked(directory: string, mark: string): boolean {
+  const sys = localSyscalls();
+  const found = new Uint8Array(LONGEST_BYTES);
+  const length = sys.attempt('getxattr', directory, NAME, new Out(found), found.length);
+  if (length >= 0) return Buffer.from(found).toString('utf8', 0, length) === mark;
+  const settable = sys.attempt('setxattr', directory, NAME, '', 0, 0) === 0;
+  if (settable) sys.attempt('removexattr', directory, NAME);
+  return !settable;
+}
