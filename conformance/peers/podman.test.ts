@@ -203,6 +203,12 @@ describe.each([
     expect(ok('stats', '--no-stream', '--format', '{{.Name}}', 'limited')).toBe('limited\n');
   });
 
+  // Not `disabled`, which is a flag of crun's own, nor `split`, which Podman has on cgroup v2 only.
+  test.skipIf(rootless).each(['enabled', 'no-conmon'])('run with --cgroups %s', (how) => {
+    const output = shell(['--cgroups', how], 'cat /proc/self/cgroup');
+    expect(output).toMatch(/:memory:\/libpod_parent\/libpod-[0-9a-f]{64}$/m);
+  });
+
   test('hooks of a directory, and annotations', () => {
     const hooks = join(podman.directory, 'hooks');
     mkdirSync(hooks, { recursive: true });
