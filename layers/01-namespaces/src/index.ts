@@ -12,6 +12,7 @@ export { Cgroup, type CgroupPaths } from './cgroups/cgroup.ts';
 export { pathNearby } from './cgroups/cgroup-path.ts';
 export { type LimitPlan, type PlacedWrite, planLimits } from './cgroups/controllers.ts';
 export type { CgroupEvent, CgroupEvents, CgroupWatchOptions } from './cgroups/events/events.ts';
+export { OomWatch } from './cgroups/events/oom-watch.ts';
 export type { StallOptions } from './cgroups/events/pressure-trigger.ts';
 export { isFrozenCgroup } from './cgroups/freezer.ts';
 export {
@@ -43,6 +44,7 @@ export {
   type ScopePlace,
 } from './cgroups/systemd/unit-name.ts';
 export type { UnitProperty } from './cgroups/systemd/unit-properties.ts';
+export * from './clocks/clocks.ts';
 export { type Program, runCommandLine } from './command-line/command-line.ts';
 export { exitAtOnce } from './command-line/exit-at-once.ts';
 export {
@@ -164,7 +166,7 @@ export * from './security-modules/security-modules.ts';
 export { type ArmedStub, startArmedStub } from './stub/armed-stub.ts';
 export { formatListing, type ListedInstruction, type Listing } from './stub/listing.ts';
 export type { Operation } from './stub/mailbox.ts';
-export { MAILBOX_FD } from './stub/mailbox-layout.ts';
+export { HEADER, MAILBOX_FD, STATE_REQUEST } from './stub/mailbox-layout.ts';
 export { pauseElf, stubElf, stubListing } from './stub/program-text.ts';
 export { type SpawnOptions, Stub } from './stub/stub.ts';
 export * from './syscalls/constants.ts';

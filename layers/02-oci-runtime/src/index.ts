@@ -10,7 +10,7 @@ export { parseSpec, validateSpec } from './config/validate.ts';
 export { parseProcess, validateProcess } from './config/validate-process.ts';
 export { type ConfigWarning, configWarnings } from './config/warnings.ts';
 export { openExitFile } from './plan/exit-file.ts';
-export { exitOfKeeper, type Keeping, startKeeping } from './plan/keeping.ts';
+export { exitOfKeeper, isKeeping, type Keeping, startKeeping } from './plan/keeping.ts';
 export { EXIT_FILE_FD, FIRST_HELD_FD } from './plan/launcher.ts';
 export type { KeeperOptions } from './plan/step.ts';
 export {

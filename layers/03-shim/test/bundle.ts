@@ -15,7 +15,25 @@ import { join } from 'node:path';
 
 const CGROUPS = '/sys/fs/cgroup';
 const APPLETS = [
-  ...['sh', 'cat', 'echo', 'sleep', 'seq', 'true', 'head', 'tr', 'yes', 'usleep', 'stty', 'dd'],
+  ...[
+    'sh',
+    'cat',
+    'echo',
+    'sleep',
+    'seq',
+    'true',
+    'head',
+    'tr',
+    'yes',
+    'usleep',
+    'stty',
+    'dd',
+    'wc',
+    'touch',
+    'rm',
+    'test',
+    '[',
+  ],
 ];
 
 /** The process of an exec that runs a shell script. */

@@ -5,63 +5,9 @@ import { SIGKILL, SIGTERM } from '@strata/namespaces';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Attached, AttachOptions } from '../src/attach/attachment.ts';
 import { streamContent } from '../src/logs/cri-record.ts';
-import { Shim } from '../src/service/shim.ts';
-import type { ShimApi, ShimEvent } from '../src/service/shim-api.ts';
-import { ShimClient } from '../src/service/shim-client.ts';
+import type { ShimEvent } from '../src/service/shim-api.ts';
 import { shellProcess, TestArea } from './bundle.ts';
-
-interface Opened {
-  shim: ShimApi;
-  /** Ends the shim and opens another: containers and execs are taken over. */
-  restart(): Promise<void>;
-  close(): Promise<void>;
-}
-
-async function openHere(state: string): Promise<Opened> {
-  let shim = Shim.open({ state });
-  return {
-    get shim() {
-      return shim;
-    },
-    async restart() {
-      shim[Symbol.dispose]();
-      shim = Shim.open({ state });
-    },
-    async close() {
-      shim[Symbol.dispose]();
-    },
-  };
-}
-
-async function openProcess(state: string): Promise<Opened> {
-  const client = await ShimClient.connectOrSpawn({ state, idleMs: 300 });
-  const gone = async (pid: number): Promise<void> => {
-    while (isRunning(pid)) await sleep(2);
-  };
-  return {
-    shim: client,
-    async restart() {
-      const pid = await client.shimPid();
-      process.kill(pid, SIGKILL);
-      await gone(pid);
-      await client.list();
-    },
-    async close() {
-      const pid = await client.shimPid();
-      await client.shutdown();
-      client.close();
-      await gone(pid);
-    },
-  };
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
-  } catch {
-    return false;
-  }
-}
+import { type OpenedShim, WAYS } from './opened-shim.ts';
 
 /** What an attachment gets until it ends, or until `text` has come so many times. */
 async function read(attached: Attached, text?: string, times = 1): Promise<string> {
@@ -74,12 +20,9 @@ async function read(attached: Attached, text?: string, times = 1): Promise<strin
   return seen;
 }
 
-describe.each([
-  ['in this process', openHere],
-  ['behind a socket', openProcess],
-] as const)('%s', (_name, open) => {
+describe.each(WAYS)('%s', (_name, open) => {
   let area: TestArea;
-  let opened: Opened;
+  let opened: OpenedShim;
 
   beforeEach(async () => {
     area = new TestArea();

@@ -23,6 +23,7 @@ import { planLimits } from './controllers.ts';
 import { delegateCgroup } from './delegate.ts';
 import { makeCgroupDirectory } from './directories.ts';
 import { CgroupEvents, type CgroupWatchOptions } from './events/events.ts';
+import type { OomWatch } from './events/oom-watch.ts';
 import { type Freezer, freeze, isFreezing, thaw, tryFreeze } from './freezer.ts';
 import { killAll } from './kill.ts';
 import {
@@ -343,6 +344,12 @@ export class Cgroup implements Disposable {
   watch(options: CgroupWatchOptions = {}): CgroupEvents {
     const unified = this.#paths[UNIFIED_KEY];
     return new CgroupEvents({ memory: this.#homeOf('memory'), unified }, options);
+  }
+
+  /** Has `watch` tell of its out-of-memory kills, by `key`; without a memory controller nothing. */
+  watchOom(watch: OomWatch, key: string): void {
+    const memory = this.#homeOf('memory');
+    if (memory) watch.add(key, memory);
   }
 
   get #version(): 1 | 2 {

@@ -10,7 +10,14 @@
  * @see waitid(2)
  */
 import { readSync } from 'node:fs';
-import { localSyscalls, MAILBOX_FD, Out, type Syscalls } from '@strata/namespaces';
+import {
+  HEADER,
+  localSyscalls,
+  MAILBOX_FD,
+  Out,
+  STATE_REQUEST,
+  type Syscalls,
+} from '@strata/namespaces';
 import { EXIT_FILE_FD, FIRST_HELD_FD } from './launcher.ts';
 import type { Creation } from './step.ts';
 
@@ -19,6 +26,7 @@ const WEXITED = 4;
 const SIGINFO_BYTES = 128;
 /** In the mailbox's first page, which is there anyway, behind what the program takes of it. */
 const EXIT_COPY_AT = 3072;
+const HEADER_BYTES = 64;
 
 /** Who is to keep whom: a creation, or what somebody else has put together. */
 export interface Keeping extends Pick<Creation, 'launcher' | 'consoleMaster'> {
@@ -60,19 +68,43 @@ function holdMaster(sys: Syscalls, { creator, master }: { creator: number; maste
 }
 
 /**
+ * Whether a stub has become a keeper. One whose creator was killed before that never will.
+ * @param pidfd of the stub
+ */
+export function isKeeping(pidfd: number): boolean {
+  const header = readMailbox(pidfd, 0, HEADER_BYTES);
+  if (!header) return false;
+  const view = new DataView(header.buffer);
+  const word = (at: number): number => view.getUint32(at, true);
+  // It was told to wait, and does, or has done so.
+  const isAtIt = word(HEADER.state) === STATE_REQUEST || word(HEADER.completed) > 0;
+  return word(HEADER.armed) === 1 && isAtIt;
+}
+
+/**
  * The siginfo_t of a process that has ended, from its keeper's memory.
  * @param pidfd of the keeper
  * @returns undefined where the process runs, or the keeper cannot be asked any more
  */
 export function exitOfKeeper(pidfd: number): Uint8Array | undefined {
+  const siginfo = readMailbox(pidfd, EXIT_COPY_AT, SIGINFO_BYTES);
+  // It begins with the number of the signal, SIGCHLD.
+  return siginfo?.some((byte) => byte !== 0) ? siginfo : undefined;
+}
+
+/** A piece of a stub's mailbox; undefined where it has ended, or is no stub. */
+function readMailbox(
+  pidfd: number,
+  at: number,
+  length: number,
+): Uint8Array<ArrayBuffer> | undefined {
   const sys = localSyscalls();
   const mailbox = sys.attempt('pidfd_getfd', pidfd, MAILBOX_FD, 0);
   if (mailbox < 0) return undefined;
   try {
-    const siginfo = new Uint8Array(SIGINFO_BYTES);
-    readSync(mailbox, siginfo, 0, SIGINFO_BYTES, EXIT_COPY_AT);
-    // It begins with the number of the signal, SIGCHLD.
-    return siginfo.some((byte) => byte !== 0) ? siginfo : undefined;
+    const bytes = new Uint8Array(length);
+    readSync(mailbox, bytes, 0, length, at);
+    return bytes;
   } finally {
     sys.close(mailbox);
   }

@@ -9,8 +9,8 @@
  * Of a container that the shim's binary deletes for containerd (`delete`), nothing is told: containerd
  * takes the shim for dead, and publishes its exit and deletion itself.
  */
+import { realtimeNs } from '@strata/namespaces';
 import type { ExitInfo } from '../keeper/exit-record.ts';
-import { realtimeNs } from '../logs/log-stream.ts';
 import type { ShimEvent, ShimEventKind } from '../service/shim-api.ts';
 import type { TaskEvent } from './event-messages.ts';
 import type { EventPublisher } from './event-publisher.ts';
@@ -50,6 +50,8 @@ const TRANSLATIONS: Record<ShimEventKind, Translate> = {
   paused: ({ id }) => ({ name: 'TaskPaused', value: { containerId: id } }),
   resumed: ({ id }) => ({ name: 'TaskResumed', value: { containerId: id } }),
   updated: () => undefined,
+  health: () => undefined,
+  'start-timeout': () => undefined,
   checkpointed: ({ id }) => ({
     name: 'TaskCheckpointed',
     value: { containerId: id, checkpoint: '' },

@@ -20,6 +20,7 @@ const STATUS = {
   created: TASK_STATUS.CREATED,
   running: TASK_STATUS.RUNNING,
   paused: TASK_STATUS.PAUSED,
+  restarting: TASK_STATUS.RUNNING,
   stopped: TASK_STATUS.STOPPED,
   added: TASK_STATUS.CREATED,
 };

@@ -7,7 +7,7 @@
  */
 
 import { localSyscalls, SIGKILL, WEXITED, WNOHANG } from '@strata/namespaces';
-import { exitOfKeeper, type ProcessIdentity } from '@strata/oci-runtime';
+import { exitOfKeeper, isKeeping, type ProcessIdentity } from '@strata/oci-runtime';
 import { openProcess } from '../process/signal.ts';
 import { parseExit } from './exit-record.ts';
 
@@ -30,6 +30,11 @@ export class Keeper implements Disposable {
   /** A duplicate of a descriptor it holds. @see pidfd_getfd(2) */
   descriptor(number: number): number {
     return localSyscalls().pidfdGetfd(this.#pidfd, number);
+  }
+
+  /** Whether it is at its task: one whose creator was killed before that never will be. */
+  get isKeeping(): boolean {
+    return isKeeping(this.#pidfd);
   }
 
   /** The exit status as the keeper has it in its memory: there also where no file could be written. */

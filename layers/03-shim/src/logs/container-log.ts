@@ -130,13 +130,27 @@ export class ContainerLog implements Disposable {
     return this.#channels.every(({ stream, source }) => stream.ended || !source);
   }
 
-  /** Logs what the streams hold, unfinished last lines too, and takes no more. */
-  finish(): void {
+  /**
+   * Logs what the streams hold, unfinished last lines too, and takes no more.
+   * @returns false where the log cannot be written: nothing is closed then, and nothing lost
+   */
+  finish(): boolean {
+    this.#endPause();
     this.drain();
     this.#attempt(() => {
       for (const { stream } of this.#channels) stream.finish(this.#file);
     });
+    if (this.#retry) return false;
     for (const channel of this.#channels) this.#close(channel);
+    return true;
+  }
+
+  /** Tries it again at once. */
+  #endPause(): void {
+    if (!this.#retry) return;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#attempt(() => this.#recover());
   }
 
   /** Goes on in a new file at the same path (the old one was renamed). */

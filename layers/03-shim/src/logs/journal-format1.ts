@@ -11,11 +11,10 @@
  * journal says that a batch is under way: what is on the stage of a terminal was not logged.
  */
 import { closeSync, openSync, readFileSync, readSync, renameSync } from 'node:fs';
-import { ENOENT, errnoOf } from '@strata/namespaces';
+import { ENOENT, errnoOf, realtimeNs } from '@strata/namespaces';
 import { Journal, type OpenBatch } from './journal.ts';
 import { LogFile } from './log-file.ts';
 import type { StreamName } from './log-format.ts';
-import { realtimeNs } from './log-stream.ts';
 import { criFormat } from './record-formatter.ts';
 
 const MAGIC = 0x314a4c53;

@@ -29,7 +29,7 @@
  *
  * One process works on a container's streams, one batch at a time (the shim holds a lock).
  */
-import { localSyscalls, Out } from '@strata/namespaces';
+import { realtimeNs } from '@strata/namespaces';
 import { Journal, type OpenBatch } from './journal.ts';
 import { LogFile } from './log-file.ts';
 import type { LogFormatter, StreamName } from './log-format.ts';
@@ -130,6 +130,8 @@ export class LogStream implements Disposable {
   #logRest(log: LogFile): void {
     const batch = this.#begin(log, true);
     this.#log(log, this.#look(), { batch, present: 0 });
+    // From here on the stage may be closed.
+    this.#clearStage();
   }
 
   #begin(log: LogFile, end: boolean): OpenBatch {
@@ -173,14 +175,4 @@ function alreadyWritten(target: LogFile, batch: OpenBatch): number {
   // Its file is gone (rotated, compressed, removed): what is pending goes to the new one. And where it
   // has shrunk, someone has truncated it. A record twice is better than never.
   return target.is(batch.log) ? Math.max(0, target.size - batch.logOffset) : 0;
-}
-
-const timespec = new Uint8Array(16);
-const timespecView = new DataView(timespec.buffer);
-const CLOCK_REALTIME = 0;
-
-/** Now, in nanoseconds of the Unix epoch. */
-export function realtimeNs(): bigint {
-  localSyscalls().call('clock_gettime', CLOCK_REALTIME, new Out(timespec));
-  return timespecView.getBigInt64(0, true) * 1_000_000_000n + timespecView.getBigInt64(8, true);
 }

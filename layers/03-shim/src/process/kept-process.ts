@@ -12,6 +12,7 @@
 import {
   ESRCH,
   localSyscalls,
+  realtimeNs,
   StrataError,
   setWindowSize,
   type WindowSize,
@@ -20,7 +21,6 @@ import {
 import type { Hub } from '../attach/hub.ts';
 import { type ExitInfo, readExitRecord, UNKNOWN_EXIT_STATUS } from '../keeper/exit-record.ts';
 import { Keeper } from '../keeper/keeper.ts';
-import { realtimeNs } from '../logs/log-stream.ts';
 import type { ContainerStore } from '../service/container-store.ts';
 import type { ProcessRecord } from '../service/records.ts';
 import type { ProcessOutput } from '../stdio/output.ts';
@@ -39,6 +39,8 @@ export interface KeptProcessOptions {
   /** Where its exit and its journals are. */
   place: string;
   exitFile: string;
+  /** Which of the container's inits it is, counted from 0. */
+  life?: number;
   /** What it reads and writes: made with it, or fetched from its keeper. */
   channels: Channels;
   hub: Hub;
@@ -51,7 +53,7 @@ export interface KeptProcessOptions {
 export class KeptProcess implements Disposable {
   readonly #options: KeptProcessOptions;
   readonly #ended = Promise.withResolvers<ExitInfo>();
-  readonly #output: ProcessOutput | undefined;
+  #output: ProcessOutput | undefined;
   #keeper: Keeper | undefined;
   #stdinHolder: Keeper | undefined;
   #stageHolder: Keeper | undefined;
@@ -143,8 +145,8 @@ export class KeptProcess implements Disposable {
   /** Looks whether the keeper has written the exit record, and settles the exit if so. */
   settle(): void {
     if (this.#exit) return;
-    const { store, place, exitFile, wasOomKilled } = this.#options;
-    const known = store.readExit(place);
+    const { store, place, exitFile, life, wasOomKilled } = this.#options;
+    const known = store.readExit(place, life);
     if (known) {
       this.#isDurable = true;
       this.#finish(known);
@@ -209,9 +211,9 @@ export class KeptProcess implements Disposable {
   /** On a full disk the exit is told all the same, and kept by the keeper until there is room. */
   #makeDurable(exit: ExitInfo): void {
     if (this.#isDurable) return;
-    const { store, place, onTrouble } = this.#options;
+    const { store, place, life, onTrouble } = this.#options;
     try {
-      store.writeExit(place, exit);
+      store.writeExit(place, exit, life);
       this.#isDurable = true;
     } catch (error) {
       onTrouble('its exit cannot be written', error);
@@ -239,6 +241,11 @@ export class KeptProcess implements Disposable {
     this.#stdinHolder = undefined;
   }
 
+  /** Passes on what there is of its output, and takes no more. @returns whether all has arrived */
+  finishOutput(): boolean {
+    return this.#output?.finish() ?? true;
+  }
+
   /** It is no more: ends its output and everyone's wait. */
   deleted(error: Error): void {
     this.settle();
@@ -254,6 +261,7 @@ export class KeptProcess implements Disposable {
     clearTimeout(this.#timer);
     this.#unwatchProcess();
     this.#output?.[Symbol.dispose]();
+    this.#output = undefined;
     if (this.#resizer !== undefined) localSyscalls().close(this.#resizer);
     this.#resizer = undefined;
     for (const kept of [this.#keeper, this.#stdinHolder, this.#stageHolder]) {

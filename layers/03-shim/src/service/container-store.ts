@@ -7,7 +7,8 @@
  *     exits/ID, exits/ID@EXEC              the keepers' exit records: empty while the process lives
  *     containers/ID/record.json            ContainerRecord, replaced atomically
  *     containers/ID/exit.json              the exit with the OOM flag, kept until delete
- *     containers/ID/*.journal              log bytes on their way (logs/journal.ts)
+ *     containers/ID/*.journal              how far the log has come (logs/journal.ts)
+ *     containers/ID/health.json            what its health checks have found
  *     containers/ID/execs/EXEC/            the same for each exec: record.json, exit.json, journals
  *
  * The phase says what a successor has to do (see takeover.ts). What the records look like, and which
@@ -128,16 +129,44 @@ export class ContainerStore {
     return upgradeRecord(readJson(path), path) as ExecRecord | undefined;
   }
 
-  /** Makes an exit durable, in the process's place. */
-  writeExit(place: string, exit: ExitInfo): void {
-    writeAtomically(join(place, 'exit.json'), { ...exit, exitedAtNs: String(exit.exitedAtNs) });
+  /** Makes an exit durable, in the process's place. @param life which of the container's inits it is of */
+  writeExit(place: string, exit: ExitInfo, life = 0): void {
+    const json = { ...exit, exitedAtNs: String(exit.exitedAtNs), life };
+    writeAtomically(join(place, 'exit.json'), json);
   }
 
-  readExit(place: string): ExitInfo | undefined {
+  readExit(place: string, life = 0): ExitInfo | undefined {
     const json = readJson(join(place, 'exit.json'));
     if (!json) return undefined;
-    const { exitStatus, exitedAtNs, oomKilled } = json as ExitInfo & { exitedAtNs: string };
+    const { exitStatus, exitedAtNs, oomKilled, ...rest } = json as ExitInfo & {
+      exitedAtNs: string;
+      life?: number;
+    };
+    // That of the init before: its place is taken by another.
+    if ((rest.life ?? 0) !== life) return undefined;
     return { exitStatus, exitedAtNs: BigInt(exitedAtNs), oomKilled };
+  }
+
+  /** What is known of a container's health. */
+  readHealth(id: string): unknown {
+    return readJson(join(this.place(id), 'health.json'));
+  }
+
+  writeHealth(id: string, health: object): void {
+    writeAtomically(join(this.place(id), 'health.json'), health);
+  }
+
+  removeHealth(id: string): void {
+    rmSync(join(this.place(id), 'health.json'), { force: true });
+  }
+
+  /** Removes what is of an init that has ended, but for its exit: another will take its place. */
+  forgetInit(id: string): void {
+    rmSync(this.exitFile(id), { force: true });
+    const place = this.place(id);
+    for (const name of readdirSync(place)) {
+      if (name.endsWith('.journal')) rmSync(join(place, name), { force: true });
+    }
   }
 
   remove(id: string): void {

@@ -7,7 +7,7 @@
  * when the shim dies, and the next one takes it over.
  */
 import { closeSync } from 'node:fs';
-import { StrataError } from '@strata/namespaces';
+import { SIGKILL, StrataError } from '@strata/namespaces';
 import type { ProcessIdentity } from '@strata/oci-runtime';
 import { Hub } from '../attach/hub.ts';
 import type { ExitInfo } from '../keeper/exit-record.ts';
@@ -63,8 +63,12 @@ export class ExecProcess implements Disposable {
     };
   }
 
+  get isStarted(): boolean {
+    return this.#kept !== undefined;
+  }
+
   /** @throws {StrataError} INVALID_STATUS, or why the process could not be started */
-  start(): { pid: number } {
+  start(requestId?: string): { pid: number } {
     const { record, containerId } = this;
     if (this.#kept) {
       const message = `cannot start exec ${this.id} in container ${containerId} again`;
@@ -75,9 +79,12 @@ export class ExecProcess implements Disposable {
     let holder: NewHolder | undefined;
     try {
       record.phase = 'starting';
+      if (requestId !== undefined) record.requests = { ...record.requests, start: requestId };
       record.held = stdio.names;
       if (stdio.stdinEnd !== undefined) {
-        holder = new NewHolder([stdio.stdinEnd], `strata: stdin of ${containerId} ${this.id}`);
+        const title = `strata: stdin of ${containerId} ${this.id}`;
+        const mark = store.exitFile(containerId, this.id);
+        holder = new NewHolder([stdio.stdinEnd], { title, mark });
         record.stdinHolder = holder.identity;
       }
       store.writeExec(containerId, record);
@@ -113,7 +120,7 @@ export class ExecProcess implements Disposable {
     const { pid, startTime, keeperPid, keeperStartTime, consoleMaster } = executed;
     const channels = stdio.handedOver(consoleMaster);
     try {
-      this.isStarted({ pid, startTime }, { pid: keeperPid!, startTime: keeperStartTime! });
+      this.identified({ pid, startTime }, { pid: keeperPid!, startTime: keeperStartTime! });
       return channels;
     } catch (error) {
       for (const fd of Object.values(channels)) closeSync(fd);
@@ -122,7 +129,7 @@ export class ExecProcess implements Disposable {
   }
 
   /** Writes down who it is: from here on a successor can take it over. */
-  isStarted(init: ProcessIdentity, keeper: ProcessIdentity): void {
+  identified(init: ProcessIdentity, keeper: ProcessIdentity): void {
     const { record } = this;
     Object.assign(record, { init, keeper, phase: 'started' });
     // One that nobody can ask for again has its cgroup to be found by.
@@ -151,6 +158,17 @@ export class ExecProcess implements Disposable {
   /** The exit, once it has come; one that was not started yet is waited for all the same. */
   async wait(): Promise<ExitInfo> {
     return (await this.#started.promise).wait();
+  }
+
+  /** @throws {StrataError} INVALID_STATUS, NOT_RUNNING */
+  kill(signal: number, requestId?: string): void {
+    const { record } = this;
+    if (requestId !== undefined && record.requests?.kill === requestId) return;
+    this.kept.signal(signal);
+    // Of SIGKILL a second one is no harm.
+    if (signal === SIGKILL || requestId === undefined) return;
+    record.requests = { ...record.requests, kill: requestId };
+    this.#world.store.writeExec(this.containerId, record);
   }
 
   watch(): void {

@@ -6,7 +6,7 @@ import { validateId } from './container-store.ts';
 import { captureExec } from './exec-capture.ts';
 import { ExecProcess } from './exec-process.ts';
 import { type ExecRecord, processRecord } from './records.ts';
-import type { AddExec, ExecRequest, ExecResult } from './shim-api.ts';
+import type { AddExec, ExecRequest, ExecResult, Repeatable } from './shim-api.ts';
 import type { World } from './world.ts';
 
 /** @throws {StrataError} NOT_FOUND */
@@ -23,13 +23,16 @@ export function addExec(
   container: Container,
   request: AddExec & { transient?: boolean },
 ): ExecProcess {
-  const { execId, process, transient } = request;
+  const { execId, process, transient, requestId } = request;
   validateId(execId, 'exec_id');
+  const known = container.execs.get(execId);
+  if (known && requestId !== undefined && known.record.requests?.create === requestId) return known;
   refuseUnlessAlive(container);
   const record: ExecRecord = {
     ...processRecord(request),
     ...{ execId, process, phase: 'added' },
     ...(transient && { transient }),
+    ...(requestId !== undefined && { requests: { create: requestId } }),
   };
   world.store.reserveExec(container.id, record);
   const exec = new ExecProcess(world, container.id, record);
@@ -39,16 +42,24 @@ export function addExec(
 }
 
 function refuseUnlessAlive({ id, status }: Container): void {
-  if (status !== 'stopped' && status !== 'paused') return;
+  if (status === 'running' || status === 'created') return;
   throw new StrataError('INVALID_STATUS', `cannot exec in container ${id}: it is ${status}`, {
     hint: status === 'paused' ? 'resume it first' : 'it has ended',
   });
 }
 
-export function startExec(world: World, container: Container, execId: string): { pid: number } {
+export function startExec(
+  world: World,
+  container: Container,
+  options: { execId: string } & Repeatable,
+): { pid: number } {
+  const { execId, requestId } = options;
   const exec = findExec(container, execId);
+  if (requestId !== undefined && exec.record.requests?.start === requestId && exec.isStarted) {
+    return { pid: exec.kept.pid };
+  }
   refuseUnlessAlive(container);
-  const { pid } = exec.start();
+  const { pid } = exec.start(requestId);
   world.emit({ kind: 'exec-started', id: container.id, execId, pid });
   // Only now: a short process may have ended already, and its exit comes after its start.
   exec.kept.watch();

@@ -11,10 +11,13 @@
  *              journals that hold the bytes of a batch
  *   format 2   `log` with its driver; `held` names the keeper's descriptors; stages hold the bytes
  */
-import { StrataError } from '@strata/namespaces';
+import { join } from 'node:path';
+import { bootId, StrataError } from '@strata/namespaces';
 import { FIRST_HELD_FD, type ProcessIdentity, type SpecProcess } from '@strata/oci-runtime';
 import type { LogFormatName } from '../logs/log-format.ts';
-import type { ProcessStdio } from './shim-api.ts';
+import { type HealthCheck, validateHealthCheck } from '../supervision/health.ts';
+import { type RestartPolicy, validateRestartPolicy } from '../supervision/restart-policy.ts';
+import type { CreateContainer, ProcessStdio } from './shim-api.ts';
 
 export const RECORD_FORMAT = 2;
 
@@ -81,15 +84,36 @@ export interface ContainerRecord extends ProcessRecord {
   bundle: string;
   /**
    * What a successor has to do:
-   *   creating   undo it: its creator died half-way
-   *   created    take it over
-   *   deleting   finish that
+   *   creating     undo it: its creator died half-way
+   *   created      take it over
+   *   recreating   it was about to be started again: undo what there is, and start it again
+   *   deleting     finish that
    */
-  phase: 'creating' | 'created' | 'deleting';
+  phase: 'creating' | 'created' | 'recreating' | 'deleting';
   /** The container's cgroup directories by hierarchy. */
   cgroups?: Record<string, string>;
   /** Where we have mounted its root, if we have. */
   rootfs?: string;
+  /** The start of the machine that all processes here are of. */
+  boot: string;
+  restart?: RestartPolicy;
+  health?: HealthCheck;
+  /** With a health check: it is killed where it is not healthy so long after its start. */
+  startTimeoutMs?: number;
+  /** It was told to start. One that is `created` all the same is started by a successor. */
+  isWanted?: boolean;
+  /** When it was started the last time: boot-time clock, nanoseconds. */
+  startedAtNs?: string;
+  /** How often it was started again. */
+  restarts?: number;
+  /** The delay before it was started again the last time. */
+  delayMs?: number;
+  /** A caller has stopped it: it is not started again. */
+  isStopped?: boolean;
+  /** It is being stopped: what it gets, and when (boot-time clock) it is killed. */
+  stop?: { signal: number; deadlineNs: string; request?: string };
+  /** Ids of the requests that did this, so that they can be repeated. */
+  requests?: { create?: string; start?: string; kill?: string; delete?: string };
 }
 
 export interface ExecRecord extends ProcessRecord {
@@ -103,6 +127,7 @@ export interface ExecRecord extends ProcessRecord {
   phase: 'added' | 'starting' | 'started';
   /** Nobody can ask for it again when its shim has died: a successor kills it. */
   transient?: boolean;
+  requests?: { create?: string; start?: string; kill?: string };
 }
 
 const DEFAULT_MAX_BYTES = 16 << 20;
@@ -125,6 +150,25 @@ export function processRecord(stdio: ProcessStdio): ProcessRecord {
     ...(paths && { stdio: paths }),
     ...(stdin && { stdin }),
     ...(attachable && { attachable }),
+  };
+}
+
+/** The record of a container that is to be made. @throws {StrataError} INVALID_ARGUMENT */
+export function containerRecord(options: CreateContainer): ContainerRecord {
+  const { id, bundle, rootfs = [], restart, health, startTimeoutMs, requestId } = options;
+  if (restart) validateRestartPolicy(restart);
+  if (health) validateHealthCheck(health);
+  if (startTimeoutMs !== undefined && !(health && startTimeoutMs > 0)) {
+    throw invalid('start_timeout_ms', `${startTimeoutMs} needs a health check, and to be positive`);
+  }
+  return {
+    ...processRecord(options),
+    ...{ id, bundle, phase: 'creating', boot: bootId() },
+    ...(rootfs.length > 0 && { rootfs: join(bundle, 'rootfs') }),
+    ...(restart && { restart }),
+    ...(health && { health }),
+    ...(startTimeoutMs !== undefined && { startTimeoutMs }),
+    ...(requestId !== undefined && { requests: { create: requestId } }),
   };
 }
 

@@ -4,16 +4,15 @@
  *   const shim = await ShimClient.connectOrSpawn({ socket, state: '/run/strata' });
  *   await shim.create({ id: 'web', bundle, log: { path, format: 'cri' } });
  *
- * A shim that was killed is started again by the next call. Calls that change nothing (wait, state,
- * list, ...) are repeated then and their callers notice nothing; one that changes something fails
- * with CONNECTION_LOST if it was under way: whether it was done, `state` tells.
+ * A shim that was killed is started again by the next call, and calls that were under way are
+ * repeated; their callers notice nothing. Those that change something carry an id, by which the next
+ * shim knows what was done already (it is in the container's record). Two are different: an `exec`
+ * that is run to its end fails with CONNECTION_LOST, for what it does cannot be done twice (`addExec`
+ * and `startExec` can be relied upon), and attachments end with the reason `gone`.
  */
-import {
-  type CgroupResources,
-  type CgroupStats,
-  StrataError,
-  type WindowSize,
-} from '@strata/namespaces';
+import { randomUUID } from 'node:crypto';
+import { type CgroupStats, SIGTERM, StrataError, type WindowSize } from '@strata/namespaces';
+import type { LinuxResources } from '@strata/oci-runtime';
 import type { Attached, AttachOptions } from '../attach/attachment.ts';
 import type { ExitInfo } from '../keeper/exit-record.ts';
 import { type MethodType, TtrpcClient } from '../ttrpc/client.ts';
@@ -22,26 +21,47 @@ import type {
   AddExec,
   ContainerState,
   CreateContainer,
+  DeleteOptions,
   ExecRequest,
   ExecResult,
   ExecState,
   ProcessInContainer,
   ProcessOptions,
+  Repeatable,
   ShimApi,
   ShimEvent,
+  StopContainer,
 } from './shim-api.ts';
 import { ShimCalls } from './shim-messages.ts';
-import { eventOf, execStateOf, exitOf, stateOf, stdioMessage } from './shim-values.ts';
+import {
+  createMessage,
+  eventOf,
+  execStateOf,
+  exitOf,
+  stateOf,
+  stdioMessage,
+} from './shim-values.ts';
 import { connectOrSpawn, type SpawnOptions } from './spawn-shim.ts';
 import { Task } from './task-messages.ts';
 
 /** A call that kills the shim each time must not be repeated for ever. */
 const REPEATS = 100;
+/** Docker's. */
+const STOP_TIMEOUT_MS = 10_000;
+const ENDED = new Set(['INVALID_STATUS', 'NOT_RUNNING']);
+
+interface Subscription {
+  listener: (event: ShimEvent) => void;
+  onGap: (() => void) | undefined;
+  isOver: boolean;
+  connection: TtrpcClient | undefined;
+}
 
 export class ShimClient implements ShimApi, Disposable {
   readonly #connect: () => Promise<TtrpcClient>;
   #connection: Promise<TtrpcClient> | undefined;
   #closed = false;
+  readonly #subscriptions = new Set<Subscription>();
 
   private constructor(connect: () => Promise<TtrpcClient>) {
     this.#connect = connect;
@@ -100,17 +120,68 @@ export class ShimClient implements ShimApi, Disposable {
     }
   }
 
+  /**
+   * As `#repeatable`, for what changes something: the shim knows by the request's id what it has done
+   * already.
+   */
+  #change<Q extends { requestId: string }, A>(
+    method: MethodType<Q, A>,
+    request: Omit<Partial<Q>, 'requestId'>,
+    { requestId = randomUUID() }: Repeatable = {},
+  ): Promise<A> {
+    return this.#repeatable(method, { ...request, requestId } as Partial<Q>);
+  }
+
+  /** As `#change`. That there is nothing any more is what was asked for, when it is asked again. */
+  async #remove(
+    method: typeof ShimCalls.Delete,
+    request: { id: string; execId?: string; force: boolean },
+    { requestId = randomUUID() }: Repeatable,
+  ): Promise<ExitInfo | undefined> {
+    let attempts = 0;
+    try {
+      return await this.#repeat(async () => {
+        attempts++;
+        return exitOf(await this.#call(method, { ...request, requestId }));
+      });
+    } catch (error) {
+      const isGone = error instanceof StrataError && error.code === 'NOT_FOUND';
+      if (isGone && attempts > 1) return undefined;
+      throw error;
+    }
+  }
+
   async create(options: CreateContainer): Promise<{ pid: number }> {
-    const { id, bundle, start = false } = options;
-    return this.#call(ShimCalls.Create, { id, bundle, start, stdio: stdioMessage(options) });
+    return this.#change(ShimCalls.Create, createMessage(options), options);
   }
 
-  async start(id: string): Promise<void> {
-    await this.#call(Task.Start, { id });
+  async start(id: string, options: Repeatable = {}): Promise<void> {
+    await this.#change(ShimCalls.Start, { id }, options);
   }
 
-  async kill(id: string, signal: number, all = false): Promise<void> {
-    await this.#call(Task.Kill, { id, signal, all });
+  async kill(id: string, signal: number, all = false, options: Repeatable = {}): Promise<void> {
+    const request = { id, signal, all, requestId: options.requestId ?? randomUUID() };
+    await this.#signal(() => this.#call(ShimCalls.Kill, request));
+  }
+
+  /** Sends a signal. What has ended when it is asked again may have ended of the first one. */
+  async #signal(send: () => Promise<unknown>): Promise<void> {
+    let attempts = 0;
+    try {
+      await this.#repeat(() => {
+        attempts++;
+        return send();
+      });
+    } catch (error) {
+      const hasEnded = error instanceof StrataError && ENDED.has(error.code);
+      if (!hasEnded || attempts === 1) throw error;
+    }
+  }
+
+  async stop(id: string, options: StopContainer = {}): Promise<ExitInfo> {
+    const { signal = SIGTERM, timeoutMs = STOP_TIMEOUT_MS } = options;
+    const request = { id, signal, timeoutMs: BigInt(Math.round(timeoutMs)) };
+    return exitOf(await this.#change(ShimCalls.Stop, request, options))!;
   }
 
   async exec(request: ExecRequest): Promise<ExecResult> {
@@ -168,7 +239,7 @@ export class ShimClient implements ShimApi, Disposable {
     await this.#repeatable(ShimCalls.Resume, { id });
   }
 
-  async update(id: string, resources: CgroupResources): Promise<void> {
+  async update(id: string, resources: LinuxResources): Promise<void> {
     const resourcesJson = JSON.stringify(resources);
     await this.#repeatable(ShimCalls.Update, { id, resourcesJson });
   }
@@ -181,11 +252,11 @@ export class ShimClient implements ShimApi, Disposable {
     const { id, execId, process } = request;
     const processJson = JSON.stringify(process);
     const stdio = stdioMessage(request);
-    await this.#call(ShimCalls.AddExec, { id, execId, processJson, stdio });
+    await this.#change(ShimCalls.AddExec, { id, execId, processJson, stdio }, request);
   }
 
-  async startExec(id: string, execId: string): Promise<{ pid: number }> {
-    return this.#call(ShimCalls.StartExec, { id, execId });
+  async startExec(id: string, execId: string, options: Repeatable = {}): Promise<{ pid: number }> {
+    return this.#change(ShimCalls.StartExec, { id, execId }, options);
   }
 
   async execState(id: string, execId: string): Promise<ExecState> {
@@ -196,21 +267,22 @@ export class ShimClient implements ShimApi, Disposable {
     return (await this.#repeatable(ShimCalls.ListExecs, { id })).execs.map(execStateOf);
   }
 
-  async killExec(id: string, execId: string, signal: number): Promise<void> {
-    await this.#call(ShimCalls.KillExec, { id, execId, signal });
+  async killExec(id: string, execId: string, signal: number, options: Repeatable = {}) {
+    const request = { id, execId, signal, requestId: options.requestId ?? randomUUID() };
+    await this.#signal(() => this.#call(ShimCalls.KillExec, request));
   }
 
   async waitExec(id: string, execId: string): Promise<ExitInfo> {
     return exitOf(await this.#repeatable(ShimCalls.WaitExec, { id, execId }))!;
   }
 
-  async deleteExec(
+  deleteExec(
     id: string,
     execId: string,
-    options: { force?: boolean } = {},
+    options: DeleteOptions = {},
   ): Promise<ExitInfo | undefined> {
     const { force = false } = options;
-    return exitOf(await this.#call(ShimCalls.DeleteExec, { id, execId, force }));
+    return this.#remove(ShimCalls.DeleteExec, { id, execId, force }, options);
   }
 
   async resize(id: string, size: WindowSize, options: ProcessOptions = {}): Promise<void> {
@@ -232,8 +304,9 @@ export class ShimClient implements ShimApi, Disposable {
     await this.#repeatable(ShimCalls.ReopenLog, { id });
   }
 
-  async delete(id: string, options: { force?: boolean } = {}): Promise<ExitInfo | undefined> {
-    return exitOf(await this.#call(ShimCalls.Delete, { id, force: options.force ?? false }));
+  delete(id: string, options: DeleteOptions = {}): Promise<ExitInfo | undefined> {
+    const { force = false } = options;
+    return this.#remove(ShimCalls.Delete, { id, force }, options);
   }
 
   /** Process id of the shim that serves us now. */
@@ -246,30 +319,37 @@ export class ShimClient implements ShimApi, Disposable {
     await this.#call(Task.Shutdown, { now: true });
   }
 
-  subscribe(listener: (event: ShimEvent) => void): () => void {
-    const subscription = { ended: false };
-    void this.#deliver(listener, subscription);
+  subscribe(listener: (event: ShimEvent) => void, onGap?: () => void): () => void {
+    const subscription: Subscription = { listener, onGap, isOver: false, connection: undefined };
+    this.#subscriptions.add(subscription);
+    void this.#deliver(subscription).finally(() => this.#subscriptions.delete(subscription));
     return () => {
-      subscription.ended = true;
+      subscription.isOver = true;
+      subscription.connection?.close();
     };
   }
 
-  /** Passes on events; subscribes anew where the shim was replaced. */
-  async #deliver(
-    listener: (event: ShimEvent) => void,
-    subscription: { ended: boolean },
-  ): Promise<void> {
-    while (!subscription.ended && !this.#closed) {
+  /** Passes on events, on a connection of its own; subscribes anew where the shim was replaced. */
+  async #deliver(subscription: Subscription): Promise<void> {
+    for (let isFirst = true; !subscription.isOver && !this.#closed; isFirst = false) {
       try {
-        const client = await this.#connected();
-        for await (const message of client.stream(ShimCalls.Subscribe, {})) {
-          if (subscription.ended) return;
-          if (message.kind !== 'subscribed') listener(eventOf(message));
-        }
+        await this.#deliverOnce(subscription, isFirst);
       } catch (error) {
-        // The connection is gone, and is made anew; a shim that cannot be started ends this.
-        if (!(error instanceof StrataError) || error.code !== 'CONNECTION_LOST') return;
+        const code = error instanceof StrataError ? error.code : undefined;
+        // A shim that cannot be started ends this.
+        if (code !== 'CONNECTION_LOST' && code !== 'EVENTS_LOST') return;
+      } finally {
+        subscription.connection?.close();
       }
+    }
+  }
+
+  async #deliverOnce(subscription: Subscription, isFirst: boolean): Promise<void> {
+    subscription.connection = await this.#connect();
+    for await (const message of subscription.connection.stream(ShimCalls.Subscribe, {})) {
+      if (subscription.isOver || this.#closed) return;
+      if (message.kind !== 'subscribed') subscription.listener(eventOf(message));
+      else if (!isFirst) subscription.onGap?.();
     }
   }
 
@@ -280,6 +360,7 @@ export class ShimClient implements ShimApi, Disposable {
 
   close(): void {
     this.#closed = true;
+    for (const { connection } of this.#subscriptions) connection?.close();
     this.#connection?.then((client) => client.close()).catch(() => {});
   }
 

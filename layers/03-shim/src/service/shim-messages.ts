@@ -24,6 +24,29 @@ export const CreateRequest = message({
   bundle: [2, 'string'],
   stdio: [3, Stdio],
   start: [6, 'bool'],
+  requestId: [7, 'string'],
+  restart: [8, 'string'],
+  restartMaximum: [9, 'uint32'],
+  healthJson: [10, 'string'],
+  startTimeoutMs: [11, 'uint64'],
+});
+export const StartRequest = message({ id: [1, 'string'], requestId: [2, 'string'] });
+export const KillRequest = message({
+  id: [1, 'string'],
+  signal: [2, 'uint32'],
+  all: [3, 'bool'],
+  requestId: [4, 'string'],
+});
+export const StopRequest = message({
+  id: [1, 'string'],
+  signal: [2, 'uint32'],
+  timeoutMs: [3, 'uint64'],
+  requestId: [4, 'string'],
+});
+export const StartExecRequest = message({
+  id: [1, 'string'],
+  execId: [2, 'string'],
+  requestId: [3, 'string'],
 });
 export const CreateResponse = message({ pid: [1, 'uint32'] });
 export const ContainerRequest = message({ id: [1, 'string'] });
@@ -32,6 +55,7 @@ export const DeleteRequest = message({
   id: [1, 'string'],
   force: [2, 'bool'],
   execId: [3, 'string'],
+  requestId: [4, 'string'],
 });
 export const ExitInfo = message({
   exited: [1, 'bool'],
@@ -47,6 +71,9 @@ export const ContainerState = message({
   logPath: [5, 'string'],
   terminal: [6, 'bool'],
   exit: [7, ExitInfo],
+  lastExit: [8, ExitInfo],
+  restarts: [9, 'uint32'],
+  healthJson: [10, 'string'],
 });
 export const ListRequest = message({});
 export const ListResponse = message({ containers: [1, ContainerState, 'repeated'] });
@@ -75,6 +102,7 @@ export const AddExecRequest = message({
   execId: [2, 'string'],
   processJson: [3, 'string'],
   stdio: [4, Stdio],
+  requestId: [5, 'string'],
 });
 export const ExecStateResponse = message({
   id: [1, 'string'],
@@ -89,6 +117,7 @@ export const KillExecRequest = message({
   id: [1, 'string'],
   execId: [2, 'string'],
   signal: [3, 'uint32'],
+  requestId: [4, 'string'],
 });
 export const ResizeRequest = message({
   id: [1, 'string'],
@@ -121,6 +150,9 @@ export const Event = message({
   pid: [3, 'uint32'],
   exit: [4, ExitInfo],
   execId: [5, 'string'],
+  restarts: [6, 'bool'],
+  restartInMs: [7, 'uint64'],
+  health: [8, 'string'],
 });
 
 const method = <Q, A>(
@@ -132,6 +164,9 @@ const method = <Q, A>(
 /** The calls of the service, for a client. */
 export const ShimCalls = {
   Create: method('Create', CreateRequest, CreateResponse),
+  Start: method('Start', StartRequest, Empty),
+  Kill: method('Kill', KillRequest, Empty),
+  Stop: method('Stop', StopRequest, ExitInfo),
   State: method('State', ContainerRequest, ContainerState),
   List: method('List', ListRequest, ListResponse),
   Wait: method('Wait', ContainerRequest, ExitInfo),
@@ -144,7 +179,7 @@ export const ShimCalls = {
   ReopenLog: method('ReopenLog', ContainerRequest, ReopenLogResponse),
   Exec: method('Exec', ExecRequest, ExecResponse),
   AddExec: method('AddExec', AddExecRequest, Empty),
-  StartExec: method('StartExec', ProcessRequest, CreateResponse),
+  StartExec: method('StartExec', StartExecRequest, CreateResponse),
   ExecState: method('ExecState', ProcessRequest, ExecStateResponse),
   ListExecs: method('ListExecs', ContainerRequest, ListExecsResponse),
   KillExec: method('KillExec', KillExecRequest, Empty),

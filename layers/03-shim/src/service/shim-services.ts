@@ -1,5 +1,6 @@
 /** The shim's two ttrpc services: Strata's own, and containerd's Task. */
-import type { CgroupResources } from '@strata/namespaces';
+import { StrataError } from '@strata/namespaces';
+import type { LinuxResources } from '@strata/oci-runtime';
 import { type TaskServiceOptions, taskServices } from '../containerd/task-service.ts';
 import { type Services, serverStream, unary } from '../ttrpc/method.ts';
 import { attachStream } from './attach-service.ts';
@@ -7,12 +8,14 @@ import type { Shim } from './shim.ts';
 import type { ShimEvent } from './shim-api.ts';
 import { SHIM_SERVICE, ShimCalls } from './shim-messages.ts';
 import {
+  createOf,
   type EventMessage,
   eventMessage,
   execStateMessage,
   exitMessage,
   parseJsonField,
   processOf,
+  repeatable,
   stateMessage,
   stdioOf,
 } from './shim-values.ts';
@@ -30,11 +33,21 @@ export function shimServices(shim: Shim, options: TaskServiceOptions): Services 
 type Methods = Services[string];
 
 function containerMethods(shim: Shim): Methods {
-  const { Create, State, List, Wait, Delete, Subscribe } = ShimCalls;
+  const { Create, Start, Kill, Stop, State, List, Wait, Delete, Subscribe } = ShimCalls;
   return {
-    Create: unary(Create.request, Create.response, ({ id, bundle, stdio, start }) =>
-      shim.create({ id, bundle, start, ...stdioOf(stdio) }),
-    ),
+    Create: unary(Create.request, Create.response, (request) => shim.create(createOf(request))),
+    Start: unary(Start.request, Start.response, async ({ id, requestId }) => {
+      await shim.start(id, repeatable(requestId));
+      return {};
+    }),
+    Kill: unary(Kill.request, Kill.response, async ({ id, signal, all, requestId }) => {
+      await shim.kill(id, signal, all, repeatable(requestId));
+      return {};
+    }),
+    Stop: unary(Stop.request, Stop.response, async ({ id, signal, timeoutMs, requestId }) => {
+      const options = { signal, timeoutMs: Number(timeoutMs), ...repeatable(requestId) };
+      return exitMessage(await shim.stop(id, options));
+    }),
     State: unary(State.request, State.response, async ({ id }) =>
       stateMessage(await shim.state(id)),
     ),
@@ -42,8 +55,8 @@ function containerMethods(shim: Shim): Methods {
       containers: (await shim.list()).map(stateMessage),
     })),
     Wait: unary(Wait.request, Wait.response, async ({ id }) => exitMessage(await shim.wait(id))),
-    Delete: unary(Delete.request, Delete.response, async ({ id, force }) =>
-      exitMessage(await shim.delete(id, { force })),
+    Delete: unary(Delete.request, Delete.response, async ({ id, force, requestId }) =>
+      exitMessage(await shim.delete(id, { force, ...repeatable(requestId) })),
     ),
     Subscribe: serverStream(Subscribe.request, Subscribe.response, (_, { signal }) =>
       events(shim, signal),
@@ -62,7 +75,7 @@ function processMethods(shim: Shim): Methods {
     Pause: unary(Pause.request, Pause.response, ({ id }) => done(shim.pause(id))),
     Resume: unary(Resume.request, Resume.response, ({ id }) => done(shim.resume(id))),
     Update: unary(Update.request, Update.response, ({ id, resourcesJson }) =>
-      done(shim.update(id, parseJsonField(resourcesJson, 'resources_json') as CgroupResources)),
+      done(shim.update(id, parseJsonField(resourcesJson, 'resources_json') as LinuxResources)),
     ),
     Stats: unary(Stats.request, Stats.response, async ({ id }) => ({
       statsJson: JSON.stringify(await shim.stats(id)),
@@ -99,12 +112,13 @@ function execMethods(shim: Shim): Methods {
       yield { exit: { exitStatus, truncated } };
     }),
     AddExec: unary(AddExec.request, AddExec.response, async (request) => {
-      const { id, execId, processJson, stdio } = request;
-      await shim.addExec({ id, execId, process: processOf(processJson), ...stdioOf(stdio) });
+      const { id, execId, processJson, stdio, requestId } = request;
+      const process = processOf(processJson);
+      await shim.addExec({ id, execId, process, ...stdioOf(stdio), ...repeatable(requestId) });
       return {};
     }),
-    StartExec: unary(StartExec.request, StartExec.response, ({ id, execId }) =>
-      shim.startExec(id, execId),
+    StartExec: unary(StartExec.request, StartExec.response, ({ id, execId, requestId }) =>
+      shim.startExec(id, execId, repeatable(requestId)),
     ),
     ExecState: unary(ExecState.request, ExecState.response, async ({ id, execId }) =>
       execStateMessage(await shim.execState(id, execId)),
@@ -112,8 +126,9 @@ function execMethods(shim: Shim): Methods {
     ListExecs: unary(ListExecs.request, ListExecs.response, async ({ id }) => ({
       execs: (await shim.listExecs(id)).map(execStateMessage),
     })),
-    KillExec: unary(KillExec.request, KillExec.response, async ({ id, execId, signal }) => {
-      await shim.killExec(id, execId, signal);
+    KillExec: unary(KillExec.request, KillExec.response, async (request) => {
+      const { id, execId, signal, requestId } = request;
+      await shim.killExec(id, execId, signal, repeatable(requestId));
       return {};
     }),
     WaitExec: unary(WaitExec.request, WaitExec.response, async ({ id, execId }) =>
@@ -125,12 +140,18 @@ function execMethods(shim: Shim): Methods {
   };
 }
 
-/** Events from now on, until the subscriber goes away. */
+/** Events that a subscriber has not read; with more it is cut off, and has to look for itself. */
+const MOST_EVENTS = 10_000;
+
+/**
+ * Events from now on, until the subscriber goes away.
+ * @throws {StrataError} EVENTS_LOST where it does not read them
+ */
 async function* events(shim: Shim, signal: AbortSignal): AsyncGenerator<Partial<EventMessage>> {
   const queue: ShimEvent[] = [];
   let wake = Promise.withResolvers<void>();
   const unsubscribe = shim.subscribe((event) => {
-    queue.push(event);
+    if (queue.length <= MOST_EVENTS) queue.push(event);
     wake.resolve();
   });
   signal.addEventListener('abort', () => wake.resolve());
@@ -138,7 +159,10 @@ async function* events(shim: Shim, signal: AbortSignal): AsyncGenerator<Partial<
   yield { kind: 'subscribed' };
   try {
     while (!signal.aborted) {
-      for (let event = queue.shift(); event; event = queue.shift()) yield eventMessage(event);
+      for (let event = queue.shift(); event; event = queue.shift()) {
+        if (queue.length >= MOST_EVENTS) throw eventsLost();
+        yield eventMessage(event);
+      }
       await wake.promise;
       wake = Promise.withResolvers<void>();
     }
@@ -146,3 +170,8 @@ async function* events(shim: Shim, signal: AbortSignal): AsyncGenerator<Partial<
     unsubscribe();
   }
 }
+
+const eventsLost = (): StrataError =>
+  new StrataError('EVENTS_LOST', `more than ${MOST_EVENTS} events were not read`, {
+    hint: 'subscribe again, and list the containers',
+  });

@@ -2,13 +2,16 @@
 import { StrataError } from '@strata/namespaces';
 import type { SpecProcess } from '@strata/oci-runtime';
 import type { ExitInfo } from '../keeper/exit-record.ts';
+import type { Health, HealthCheck, HealthStatus } from '../supervision/health.ts';
 import type { Message } from '../ttrpc/message.ts';
 import type {
   ContainerState,
   ContainerStatus,
+  CreateContainer,
   ExecState,
   ExecStatus,
   ProcessStdio,
+  Repeatable,
   ShimEvent,
   ShimEventKind,
 } from './shim-api.ts';
@@ -17,6 +20,7 @@ import type * as messages from './shim-messages.ts';
 type Value<M> = M extends Message<infer V> ? V : never;
 export type ExitMessage = Value<typeof messages.ExitInfo>;
 export type EventMessage = Value<typeof messages.Event>;
+type CreateMessage = Value<typeof messages.CreateRequest>;
 type StateMessage = Value<typeof messages.ContainerState>;
 type ExecStateMessage = Value<typeof messages.ExecStateResponse>;
 type StdioMessage = Value<typeof messages.Stdio>;
@@ -34,20 +38,58 @@ export function exitOf(message: ExitMessage | undefined): ExitInfo | undefined {
 }
 
 export function stateMessage(state: ContainerState): StateMessage {
-  const { logPath, exit, ...rest } = state;
-  return { ...rest, logPath: logPath ?? '', exit: exit && exitMessage(exit) };
+  const { logPath = '', exit, lastExit, health, ...rest } = state;
+  return {
+    ...{ ...rest, logPath },
+    exit: exit && exitMessage(exit),
+    lastExit: lastExit && exitMessage(lastExit),
+    healthJson: health ? JSON.stringify(health) : '',
+  };
 }
 
 export function stateOf(message: StateMessage): ContainerState {
-  const { id, bundle, status, pid, terminal, logPath } = message;
+  const { id, bundle, status, pid, terminal, logPath, restarts, healthJson } = message;
   const exit = exitOf(message.exit);
+  const lastExit = exitOf(message.lastExit);
   return {
-    ...{ id, bundle, pid, terminal },
+    ...{ id, bundle, pid, terminal, restarts },
     status: status as ContainerStatus,
     ...(logPath !== '' && { logPath }),
     ...(exit && { exit }),
+    ...(lastExit && { lastExit }),
+    ...(healthJson !== '' && { health: JSON.parse(healthJson) as Health }),
   };
 }
+
+export function createMessage(options: CreateContainer): Partial<CreateMessage> {
+  const { id, bundle, start = false, restart, health, startTimeoutMs = 0 } = options;
+  return {
+    ...{ id, bundle, start, stdio: stdioMessage(options) },
+    restart: restart?.policy ?? '',
+    restartMaximum: restart?.policy === 'on-failure' ? (restart.maximum ?? 0) : 0,
+    healthJson: health ? JSON.stringify(health) : '',
+    startTimeoutMs: BigInt(startTimeoutMs),
+  };
+}
+
+/** @throws {StrataError} INVALID_ARGUMENT */
+export function createOf(message: CreateMessage): CreateContainer {
+  const { id, bundle, stdio, start, requestId, restart, restartMaximum, healthJson } = message;
+  const policies = ['on-failure', 'always', 'unless-stopped'] as const;
+  const policy = restart === '' ? undefined : oneOf(restart, policies, 'restart');
+  const health = healthJson === '' ? undefined : parseJsonField(healthJson, 'health_json');
+  return {
+    ...{ id, bundle, start, ...stdioOf(stdio), ...repeatable(requestId) },
+    ...(policy !== undefined && {
+      restart: policy === 'on-failure' ? { policy, maximum: restartMaximum } : { policy },
+    }),
+    ...(health !== undefined && { health: health as HealthCheck }),
+    ...(message.startTimeoutMs > 0n && { startTimeoutMs: Number(message.startTimeoutMs) }),
+  };
+}
+
+export const repeatable = (requestId: string): Repeatable =>
+  requestId === '' ? {} : { requestId };
 
 export function execStateMessage({ exit, ...rest }: ExecState): ExecStateMessage {
   return { ...rest, exit: exit && exitMessage(exit) };
@@ -107,17 +149,23 @@ function oneOf<T extends string>(value: string, allowed: readonly T[], field: st
 }
 
 export function eventMessage(event: ShimEvent): EventMessage {
-  const { kind, id, pid, execId = '', exit } = event;
-  return { kind, id, pid, execId, exit: exit && exitMessage(exit) };
+  const { kind, id, pid, execId = '', exit, restartInMs, health = '' } = event;
+  return {
+    ...{ kind, id, pid, execId, health, exit: exit && exitMessage(exit) },
+    restarts: restartInMs !== undefined,
+    restartInMs: BigInt(Math.round(restartInMs ?? 0)),
+  };
 }
 
 export function eventOf(message: EventMessage): ShimEvent {
-  const { kind, id, pid, execId } = message;
+  const { kind, id, pid, execId, restarts, restartInMs, health } = message;
   const exit = exitOf(message.exit);
   return {
     ...{ kind: kind as ShimEventKind, id, pid },
     ...(execId !== '' && { execId }),
     ...(exit && { exit }),
+    ...(restarts && { restartInMs: Number(restartInMs) }),
+    ...(health !== '' && { health: health as HealthStatus }),
   };
 }
 

@@ -13,17 +13,17 @@
  * before it is done (see container-store.ts).
  */
 import { closeSync } from 'node:fs';
-import { join } from 'node:path';
 import {
   type Cgroup,
-  type CgroupResources,
   type CgroupStats,
+  OomWatch,
   SIGKILL,
+  SIGTERM,
   StrataError,
   span,
   type WindowSize,
 } from '@strata/namespaces';
-import { Runtime } from '@strata/oci-runtime';
+import { type LinuxResources, Runtime } from '@strata/oci-runtime';
 import type { Attached, AttachOptions } from '../attach/attachment.ts';
 import type { Hub } from '../attach/hub.ts';
 import type { ExitInfo } from '../keeper/exit-record.ts';
@@ -32,25 +32,31 @@ import type { KeptProcess } from '../process/kept-process.ts';
 import { unmountRootfs } from '../rootfs/rootfs-mounts.ts';
 import type { Container } from './container.ts';
 import { ContainerStore, validateId } from './container-store.ts';
-import { type Made, makeContainer } from './create-container.ts';
+import { type Made, makeContainer, remakeContainer, wantStart } from './create-container.ts';
 import { addExec, deleteExec, findExec, runExec, startExec } from './execs.ts';
 import { freezeCgroup } from './freeze.ts';
 import { lockExclusively } from './lock.ts';
-import { type ContainerRecord, processRecord } from './records.ts';
+import { containerRecord } from './records.ts';
 import type {
   AddExec,
   ContainerState,
   CreateContainer,
+  DeleteOptions,
   ExecRequest,
   ExecResult,
   ExecState,
   ProcessInContainer,
   ProcessOptions,
+  Repeatable,
   ShimApi,
   ShimEvent,
+  StopContainer,
 } from './shim-api.ts';
 import { takeOver } from './takeover.ts';
 import type { World } from './world.ts';
+
+/** Docker's. */
+const STOP_TIMEOUT_MS = 10_000;
 
 export interface ShimOptions {
   /** The stack's state directory, such as /run/strata; the shim's is `shim` in it. */
@@ -74,6 +80,9 @@ export class Shim implements ShimApi, Disposable {
       runtime: new Runtime({ root: `${options.state}/oci` }),
       emit: (event) => this.#emit(event),
       trouble: options.onTrouble ?? (() => {}),
+      oom: new OomWatch((id) => this.#containers.get(id)?.supervisor.oomHappened()),
+      deletions: new Map(),
+      remake: (container) => remakeContainer(this.#world, container),
     };
     this.#watch = new ExitWatch(store.exitsDirectory, (name) => this.#exitWritten(name));
   }
@@ -96,22 +105,24 @@ export class Shim implements ShimApi, Disposable {
       if (container) this.#containers.set(id, container);
     }
     store.removeStrayExits();
-    for (const container of this.#containers.values()) container.watch();
+    for (const container of this.#containers.values()) {
+      container.watch();
+      container.supervisor.resume();
+    }
   }
 
   async create(options: CreateContainer): Promise<{ pid: number }> {
-    const { id, bundle, start = false, rootfs = [] } = options;
+    const { id, start = false, rootfs = [], requestId } = options;
     validateId(id);
-    const record: ContainerRecord = {
-      ...processRecord(options),
-      ...{ id, bundle, phase: 'creating' },
-      ...(rootfs.length > 0 && { rootfs: join(bundle, 'rootfs') }),
-    };
+    const known = this.#containers.get(id);
+    if (known && isRepeated(known.record.requests?.create, requestId)) return { pid: known.pid };
+    const record = containerRecord(options);
+    // Written down with the container: a successor starts what we could not.
+    if (start) wantStart(record);
     using made = makeContainer(this.#world, record, rootfs);
     const { container } = made;
     this.#containers.set(id, container);
     this.#emit({ kind: 'create', id, pid: container.pid });
-    // Only now: whatever becomes of this shim, the next one knows the container.
     if (start) this.#startMade(made);
     container.watch();
     return { pid: container.pid };
@@ -133,20 +144,41 @@ export class Shim implements ShimApi, Disposable {
     this.#emit({ kind: 'start', id: container.id, pid: container.pid });
   }
 
-  async start(id: string): Promise<void> {
+  async start(id: string, { requestId }: Repeatable = {}): Promise<void> {
     const container = this.#find(id);
-    this.#start(container, () => this.#world.runtime.start(id));
+    const { record } = container;
+    if (container.isStarted && isRepeated(record.requests?.start, requestId)) return;
+    if (container.status === 'created') {
+      wantStart(record);
+      if (requestId !== undefined) record.requests = { ...record.requests, start: requestId };
+      this.#world.store.write(record);
+    }
+    try {
+      this.#start(container, () => this.#world.runtime.start(id));
+    } catch (error) {
+      if (!container.isStarted) record.isWanted = false;
+      throw error;
+    }
   }
 
-  async kill(id: string, signal: number, all = false): Promise<void> {
+  async kill(id: string, signal: number, all = false, { requestId }: Repeatable = {}) {
     const container = this.#find(id);
-    this.#world.runtime.kill(id, signal, { all });
-    // What is frozen could not die.
-    if (signal === SIGKILL && container.isFrozen) container.cgroup?.thaw();
+    const { record } = container;
+    if (isRepeated(record.requests?.kill, requestId)) return;
+    container.kill(signal, all);
+    // Of SIGKILL a second one is no harm.
+    if (signal === SIGKILL || requestId === undefined) return;
+    record.requests = { ...record.requests, kill: requestId };
+    this.#world.store.write(record);
+  }
+
+  async stop(id: string, options: StopContainer = {}): Promise<ExitInfo> {
+    const { signal = SIGTERM, timeoutMs = STOP_TIMEOUT_MS, requestId } = options;
+    return this.#find(id).supervisor.stop({ signal, timeoutMs, requestId });
   }
 
   async wait(id: string): Promise<ExitInfo> {
-    return this.#find(id).init.wait();
+    return this.#find(id).wait();
   }
 
   async state(id: string): Promise<ContainerState> {
@@ -157,17 +189,18 @@ export class Shim implements ShimApi, Disposable {
     return [...this.#containers.values()].map((container) => container.state);
   }
 
-  async delete(id: string, options: { force?: boolean } = {}): Promise<ExitInfo | undefined> {
+  async delete(id: string, options: DeleteOptions = {}): Promise<ExitInfo | undefined> {
+    const { force = false, requestId } = options;
+    const { deletions } = this.#world;
+    if (requestId !== undefined && deletions.has(requestId)) return deletions.get(requestId);
     const container = this.#find(id);
-    const { status } = container;
-    if ((status === 'running' || status === 'paused') && !options.force) {
-      throw new StrataError('INVALID_STATUS', `cannot delete container ${id}: it is ${status}`, {
-        hint: 'stop it first, or use force',
-      });
+    if (!force) refuseToDelete(container);
+    const before = container.exit;
+    if (requestId !== undefined) {
+      container.record.requests = { ...container.record.requests, delete: requestId };
     }
-    const before = container.init.exit;
     this.#remove(container);
-    const exit = before ?? container.init.exit;
+    const exit = before ?? container.exit;
     this.#emit({ kind: 'delete', id, pid: container.pid, ...(exit && { exit }) });
     return exit;
   }
@@ -200,9 +233,9 @@ export class Shim implements ShimApi, Disposable {
     this.#emit({ kind: 'resumed', id, pid: container.pid });
   }
 
-  async update(id: string, resources: CgroupResources): Promise<void> {
+  async update(id: string, resources: LinuxResources): Promise<void> {
     const container = this.#alive(id, 'update');
-    this.#cgroup(container).set(resources);
+    await this.#world.runtime.update(id, resources);
     this.#emit({ kind: 'updated', id, pid: container.pid });
   }
 
@@ -231,8 +264,8 @@ export class Shim implements ShimApi, Disposable {
     addExec(this.#world, this.#find(request.id), request);
   }
 
-  async startExec(id: string, execId: string): Promise<{ pid: number }> {
-    return startExec(this.#world, this.#find(id), execId);
+  async startExec(id: string, execId: string, options: Repeatable = {}): Promise<{ pid: number }> {
+    return startExec(this.#world, this.#find(id), { ...options, execId });
   }
 
   async execState(id: string, execId: string): Promise<ExecState> {
@@ -243,8 +276,8 @@ export class Shim implements ShimApi, Disposable {
     return [...this.#find(id).execs.values()].map((exec) => exec.state);
   }
 
-  async killExec(id: string, execId: string, signal: number): Promise<void> {
-    findExec(this.#find(id), execId).kept.signal(signal);
+  async killExec(id: string, execId: string, signal: number, options: Repeatable = {}) {
+    findExec(this.#find(id), execId).kill(signal, options.requestId);
   }
 
   async waitExec(id: string, execId: string): Promise<ExitInfo> {
@@ -254,7 +287,7 @@ export class Shim implements ShimApi, Disposable {
   async deleteExec(
     id: string,
     execId: string,
-    options: { force?: boolean } = {},
+    options: DeleteOptions = {},
   ): Promise<ExitInfo | undefined> {
     const { force = false } = options;
     return deleteExec(this.#world, this.#find(id), { execId, force });
@@ -307,8 +340,9 @@ export class Shim implements ShimApi, Disposable {
 
   #alive(id: string, verb: string): Container {
     const container = this.#find(id);
-    if (container.status !== 'stopped') return container;
-    throw new StrataError('INVALID_STATUS', `cannot ${verb} container ${id}: it is stopped`);
+    const { status } = container;
+    if (status !== 'stopped' && status !== 'restarting') return container;
+    throw new StrataError('INVALID_STATUS', `cannot ${verb} container ${id}: it is ${status}`);
   }
 
   #cgroup({ id, cgroup }: Container): Cgroup {
@@ -334,6 +368,7 @@ export class Shim implements ShimApi, Disposable {
     if (this.#closed) return;
     this.#closed = true;
     this.#watch[Symbol.dispose]();
+    this.#world.oom[Symbol.dispose]();
     for (const container of this.#containers.values()) container[Symbol.dispose]();
     this.#containers.clear();
     closeSync(this.#lock);
@@ -343,3 +378,21 @@ export class Shim implements ShimApi, Disposable {
 function noCgroup(id: string): StrataError {
   return new StrataError('NO_CGROUP', `container ${id} has no cgroup`);
 }
+
+function refuseToDelete(container: Container): void {
+  const { id, status } = container;
+  if (status === 'running' || status === 'paused' || status === 'restarting') {
+    throw new StrataError('INVALID_STATUS', `cannot delete container ${id}: it is ${status}`, {
+      hint: 'stop it first, or use force',
+    });
+  }
+  if (status !== 'stopped' || container.init.finishOutput()) return;
+  throw new StrataError('LOG_NOT_WRITTEN', `the last lines of container ${id} are not in its log`, {
+    hint: 'its disk may be full; with force they are given up',
+    ...(container.record.log && { path: container.record.log.path }),
+  });
+}
+
+/** Whether it is the request that was carried out already. */
+const isRepeated = (done: string | undefined, requestId: string | undefined): boolean =>
+  requestId !== undefined && done === requestId;

@@ -4,7 +4,11 @@
  *   a container's record says  and the world says             then
  *   (missing), creating        whatever                       undo the creation
  *   deleting                   whatever                       finish the deletion
+ *   recreating                 whatever                       undo that; it has ended, and is to be
+ *                                                             started again
+ *   created, of another boot   whatever                       its processes are gone; status 255
  *   created                    keeper alive                   fetch its descriptors; go on
+ *   created, to be started     it waits to be started         start it
  *   created                    keeper gone, exit known        keep the exit for whoever asks
  *   created                    keeper gone, exit unknown      notice the end; its status is 255
  *   (of a later format)        whatever                       leave it alone
@@ -16,29 +20,23 @@
  *   started                    as above                       as above
  *   (missing), transient       whatever                       kill it: its caller has gone
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { localSyscalls, SIGKILL, StrataError } from '@strata/namespaces';
-import {
-  EXIT_FILE_FD,
-  FIRST_HELD_FD,
-  identify,
-  type ProcessIdentity,
-  type Runtime,
-} from '@strata/oci-runtime';
+import { bootId, localSyscalls, realtimeNs, StrataError } from '@strata/namespaces';
+import { FIRST_HELD_FD, type ProcessIdentity, type Runtime } from '@strata/oci-runtime';
+import { UNKNOWN_EXIT_STATUS } from '../keeper/exit-record.ts';
 import { Keeper } from '../keeper/keeper.ts';
-import { signalProcess } from '../process/signal.ts';
+import { endMarked, findKeeper } from '../keeper/marked-stubs.ts';
 import { unmountRootfs } from '../rootfs/rootfs-mounts.ts';
 import { NewHolder } from '../stdio/holder.ts';
 import type { Channels } from '../stdio/stdio.ts';
 import { Container } from './container.ts';
-import { endHolders } from './create-container.ts';
+import { endHolders, forgetProcess } from './create-container.ts';
 import { ExecProcess } from './exec-process.ts';
 import type { ContainerRecord, ExecRecord, HeldDescriptors, ProcessRecord } from './records.ts';
 import type { World } from './world.ts';
 
 /** @returns undefined where there is nothing of it, any more */
 export function takeOver(world: World, id: string): Container | undefined {
-  const { store, runtime } = world;
+  const { store } = world;
   let record: ContainerRecord | undefined;
   try {
     record = store.read(id);
@@ -47,15 +45,13 @@ export function takeOver(world: World, id: string): Container | undefined {
     world.trouble(`container ${id} is left alone`, error);
     return undefined;
   }
-  if (record?.phase !== 'created') {
-    runtime.delete(id, { force: true });
-    if (record) endHolders(record);
-    if (record?.rootfs) unmountRootfs(record.rootfs);
-    for (const execId of store.execIds(id)) endExec(world, id, execId);
-    store.remove(id);
+  if (!record || record.phase === 'creating' || record.phase === 'deleting') {
+    undo(world, id, record);
     return undefined;
   }
-  const isStarted = wasStarted(runtime, id);
+  if (record.boot !== undefined && record.boot !== bootId()) outliveMachine(world, record);
+  if (record.phase === 'recreating') undoLife(world, record);
+  const isStarted = wasStarted(world.runtime, record);
   const channels = fetchChannels(record);
   addStages(world, record, channels);
   const container = new Container(world, { record, channels, isStarted });
@@ -63,13 +59,74 @@ export function takeOver(world: World, id: string): Container | undefined {
     const exec = takeOverExec(world, id, execId);
     if (exec) container.execs.set(execId, exec);
   }
+  if (record.isWanted && !isStarted && !container.exit) completeStart(world, container);
   return container;
 }
 
-/** Whether it was started. One that has ended is told from its exit record, not from this. */
-function wasStarted(runtime: Runtime, id: string): boolean {
+/** Its creation or its deletion was interrupted. */
+function undo(world: World, id: string, record: ContainerRecord | undefined): void {
+  const { store, runtime, deletions } = world;
+  const request = record?.phase === 'deleting' ? record.requests?.delete : undefined;
+  // Who asked for it did not get the answer, and will ask again.
+  if (request !== undefined)
+    deletions.set(request, store.readExit(store.place(id), record!.restarts));
+  runtime.delete(id, { force: true });
+  if (record) endHolders(record);
+  endMarked(store.exitFile(id));
+  if (record?.rootfs !== undefined) unmountRootfs(record.rootfs);
+  for (const execId of store.execIds(id)) endExec(world, id, execId);
+  store.remove(id);
+}
+
+/** Another init was being made for it: undone, it has ended and is to be started again. */
+function undoLife(world: World, record: ContainerRecord): void {
+  world.runtime.delete(record.id, { force: true });
+  endHolders(record);
+  endMarked(world.store.exitFile(record.id));
+  forgetProcess(record);
+  record.restarts = Math.max(0, (record.restarts ?? 0) - 1);
+  record.phase = 'created';
+}
+
+/** The machine was restarted: none of its processes is there, whatever has their pids now. */
+function outliveMachine(world: World, record: ContainerRecord): void {
+  const { store } = world;
+  const place = store.place(record.id);
+  forgetProcess(record);
+  delete record.stop;
+  delete record.cgroups;
+  world.runtime.delete(record.id, { force: true });
+  if (record.restart?.policy === 'always') record.isStopped = false;
+  record.boot = bootId();
+  if (!store.readExit(place, record.restarts)) {
+    const exit = {
+      exitStatus: UNKNOWN_EXIT_STATUS,
+      exitedAtNs: realtimeNs(),
+      oomKilled: false,
+    };
+    store.writeExit(place, exit, record.restarts);
+  }
+  store.write(record);
+  for (const execId of store.execIds(record.id)) store.removeExec(record.id, execId);
+}
+
+/** Its shim was told to start it, and was killed before it could. */
+function completeStart(world: World, container: Container): void {
+  const { record, id } = container;
   try {
-    return runtime.state(id).status !== 'created';
+    world.runtime.start(id);
+    container.started();
+  } catch (error) {
+    record.isWanted = false;
+    world.store.write(record);
+    world.trouble(`container ${id}: the start that was interrupted has failed`, error);
+  }
+}
+
+/** Whether it was started. One that has ended is told from its exit record, not from this. */
+function wasStarted(runtime: Runtime, record: ContainerRecord): boolean {
+  try {
+    return runtime.state(record.id).status !== 'created';
   } catch (error) {
     if (error instanceof StrataError && error.code === 'NOT_FOUND') return true;
     throw error;
@@ -97,7 +154,8 @@ function addStages(world: World, record: ContainerRecord, channels: Channels): v
   if (!record.log || stdout === undefined || stageRead !== undefined) return;
   const sys = localSyscalls();
   const ends = [...sys.pipe2(), ...sys.pipe2()];
-  const holder = new NewHolder(ends, `strata: stages of ${record.id}`);
+  const mark = world.store.exitFile(record.id);
+  const holder = new NewHolder(ends, { title: `strata: stages of ${record.id}`, mark });
   const held: HeldDescriptors = {};
   STAGES.forEach((name, index) => {
     channels[name] = ends[index]!;
@@ -126,7 +184,7 @@ function takeOverExec(world: World, id: string, execId: string): ExecProcess | u
 function settleStart(world: World, exec: ExecProcess, record: ExecRecord): void {
   const found = findKeeper(world.store.exitFile(exec.containerId, record.execId));
   if (found) {
-    exec.isStarted(found.init, found.keeper);
+    exec.identified(found.init, found.keeper);
     return;
   }
   endHolders(record);
@@ -137,37 +195,6 @@ function settleStart(world: World, exec: ExecProcess, record: ExecRecord): void 
 
 /** Kills what there is of an exec, and its record. */
 function endExec(world: World, id: string, execId: string): void {
-  const found = findKeeper(world.store.exitFile(id, execId));
-  if (found) {
-    signalProcess(found.init, SIGKILL, { group: true });
-    using keeper = Keeper.open(found.keeper);
-    keeper?.kill();
-  }
-  const record = world.store.readExec(id, execId);
-  if (record) endHolders(record);
+  endMarked(world.store.exitFile(id, execId));
   world.store.removeExec(id, execId);
-}
-
-/** The keeper that has this exit file open, and its child, which may have ended. */
-function findKeeper(
-  exitFile: string,
-): { keeper: ProcessIdentity; init: ProcessIdentity } | undefined {
-  const wanted = statSync(exitFile, { throwIfNoEntry: false });
-  if (!wanted) return undefined;
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    const open = statQuietly(`/proc/${pid}/fd/${EXIT_FILE_FD}`);
-    if (open?.ino !== wanted.ino || open.dev !== wanted.dev) continue;
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
-    return { keeper: identify(Number(pid)), init: identify(Number.parseInt(children, 10) || 0) };
-  }
-  return undefined;
-}
-
-function statQuietly(path: string): { ino: number; dev: number } | undefined {
-  try {
-    return statSync(path);
-  } catch {
-    // It has no such descriptor, or has ended meanwhile.
-    return undefined;
-  }
 }

@@ -85,9 +85,10 @@ export class DirectOutput implements ProcessOutput {
     return this.#streams.every(({ ended }) => ended);
   }
 
-  finish(): void {
+  finish(): boolean {
     this.drain();
     for (const stream of this.#streams) if (!stream.ended) this.#end(stream);
+    return true;
   }
 
   [Symbol.dispose](): void {

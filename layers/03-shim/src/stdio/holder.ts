@@ -6,17 +6,28 @@
  * nothing else, and no process can close another's descriptors. And it keeps what a keeper should,
  * but was started by a shim that did not know of.
  */
+import { closeSync, openSync } from 'node:fs';
 import { SIGKILL, Stub } from '@strata/namespaces';
-import { FIRST_HELD_FD, identify, type ProcessIdentity } from '@strata/oci-runtime';
+import { EXIT_FILE_FD, FIRST_HELD_FD, identify, type ProcessIdentity } from '@strata/oci-runtime';
 
 export class NewHolder {
   readonly identity: ProcessIdentity;
   readonly #stub: Stub;
 
-  /** Starts one; until `release` it ends when we do. */
-  constructor(held: readonly number[], title: string) {
+  /**
+   * Starts one; until `release` it ends when we do.
+   * @param options.mark the exit file of the process it is for, which is made if it is not there: by
+   *   that it can be found (keeper/marked-stubs.ts)
+   */
+  constructor(held: readonly number[], { title, mark }: { title: string; mark: string }) {
     const descriptors = new Map(held.map((fd, index) => [FIRST_HELD_FD + index, fd]));
-    this.#stub = Stub.spawn({ descriptors, title });
+    const markFd = openSync(mark, 'a', 0o600);
+    descriptors.set(EXIT_FILE_FD, markFd);
+    try {
+      this.#stub = Stub.spawn({ descriptors, title });
+    } finally {
+      closeSync(markFd);
+    }
     this.#stub.sys.setParentDeathSignal(SIGKILL);
     this.#stub.sys.closeRange(0, 2);
     this.identity = identify(this.#stub.pid);

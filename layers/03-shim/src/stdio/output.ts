@@ -16,8 +16,8 @@ export interface ProcessOutput extends Disposable {
   watch(): void;
   /** Now: what was printed until this moment has arrived on return, if there is room for it. */
   drain(): void;
-  /** The same, and no more will come. */
-  finish(): void;
+  /** The same, and no more will come. @returns whether there was room for all */
+  finish(): boolean;
   /** Whether all has come, and has arrived. */
   readonly ended: boolean;
 }

@@ -116,9 +116,10 @@ export class Relay implements ProcessOutput {
     return this.#output?.ended ?? true;
   }
 
-  finish(): void {
+  finish(): boolean {
     this.drain();
     this[Symbol.dispose]();
+    return true;
   }
 
   [Symbol.dispose](): void {

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file strata/shim/v1/shim.proto.
  */
 export const file_strata_shim_v1_shim: GenFile = /*@__PURE__*/
-  fileDesc("ChlzdHJhdGEvc2hpbS92MS9zaGltLnByb3RvEg5zdHJhdGEuc2hpbS52MSIHCgVFbXB0eSL5AQoFU3RkaW8SEAoIdGVybWluYWwYASABKAgSEAoIbG9nX3BhdGgYAiABKAkSEgoKbG9nX2Zvcm1hdBgDIAEoCRISCgpzdGRpbl9wYXRoGAQgASgJEhMKC3N0ZG91dF9wYXRoGAUgASgJEhMKC3N0ZGVycl9wYXRoGAYgASgJEg0KBXN0ZGluGAcgASgJEhIKCmF0dGFjaGFibGUYCCABKAgSEQoJaGFzX3BhdGhzGAkgASgIEhYKDmhhc19sb2dfbGltaXRzGAogASgIEhUKDWxvZ19tYXhfYnl0ZXMYCyABKAQSFQoNbG9nX21heF9maWxlcxgMIAEoDSJgCg1DcmVhdGVSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBmJ1bmRsZRgCIAEoCRIkCgVzdGRpbxgDIAEoCzIVLnN0cmF0YS5zaGltLnYxLlN0ZGlvEg0KBXN0YXJ0GAYgASgIIh0KDkNyZWF0ZVJlc3BvbnNlEgsKA3BpZBgBIAEoDSIeChBDb250YWluZXJSZXF1ZXN0EgoKAmlkGAEgASgJIi0KDlByb2Nlc3NSZXF1ZXN0EgoKAmlkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkiOwoNRGVsZXRlUmVxdWVzdBIKCgJpZBgBIAEoCRINCgVmb3JjZRgCIAEoCBIPCgdleGVjX2lkGAMgASgJIlkKCEV4aXRJbmZvEg4KBmV4aXRlZBgBIAEoCBITCgtleGl0X3N0YXR1cxgCIAEoDRIUCgxleGl0ZWRfYXRfbnMYAyABKAMSEgoKb29tX2tpbGxlZBgEIAEoCCKVAQoOQ29udGFpbmVyU3RhdGUSCgoCaWQYASABKAkSDgoGYnVuZGxlGAIgASgJEg4KBnN0YXR1cxgDIAEoCRILCgNwaWQYBCABKA0SEAoIbG9nX3BhdGgYBSABKAkSEAoIdGVybWluYWwYBiABKAgSJgoEZXhpdBgHIAEoCzIYLnN0cmF0YS5zaGltLnYxLkV4aXRJbmZvIg0KC0xpc3RSZXF1ZXN0IkIKDExpc3RSZXNwb25zZRIyCgpjb250YWluZXJzGAEgAygLMh4uc3RyYXRhLnNoaW0udjEuQ29udGFpbmVyU3RhdGUiMwoNVXBkYXRlUmVxdWVzdBIKCgJpZBgBIAEoCRIWCg5yZXNvdXJjZXNfanNvbhgCIAEoCSIjCg1TdGF0c1Jlc3BvbnNlEhIKCnN0YXRzX2pzb24YASABKAkiJwoHUHJvY2VzcxILCgNwaWQYASABKA0SDwoHZXhlY19pZBgCIAEoCSI/ChFQcm9jZXNzZXNSZXNwb25zZRIqCglwcm9jZXNzZXMYASADKAsyFy5zdHJhdGEuc2hpbS52MS5Qcm9jZXNzIhMKEVJlb3BlbkxvZ1Jlc3BvbnNlIlQKC0V4ZWNSZXF1ZXN0EgoKAmlkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSFAoMcHJvY2Vzc19qc29uGAMgASgJEhIKCnRpbWVvdXRfbXMYBCABKAQiVgoMRXhlY1Jlc3BvbnNlEg4KBnN0ZG91dBgBIAEoDBIOCgZzdGRlcnIYAiABKAwSJgoEZXhpdBgDIAEoCzIYLnN0cmF0YS5zaGltLnYxLkV4ZWNFeGl0IjIKCEV4ZWNFeGl0EhMKC2V4aXRfc3RhdHVzGAEgASgNEhEKCXRydW5jYXRlZBgCIAEoCCJpCg5BZGRFeGVjUmVxdWVzdBIKCgJpZBgBIAEoCRIPCgdleGVjX2lkGAIgASgJEhQKDHByb2Nlc3NfanNvbhgDIAEoCRIkCgVzdGRpbxgEIAEoCzIVLnN0cmF0YS5zaGltLnYxLlN0ZGlvIocBChFFeGVjU3RhdGVSZXNwb25zZRIKCgJpZBgBIAEoCRIPCgdleGVjX2lkGAIgASgJEg4KBnN0YXR1cxgDIAEoCRILCgNwaWQYBCABKA0SEAoIdGVybWluYWwYBSABKAgSJgoEZXhpdBgGIAEoCzIYLnN0cmF0YS5zaGltLnYxLkV4aXRJbmZvIkUKEUxpc3RFeGVjc1Jlc3BvbnNlEjAKBWV4ZWNzGAEgAygLMiEuc3RyYXRhLnNoaW0udjEuRXhlY1N0YXRlUmVzcG9uc2UiPgoPS2lsbEV4ZWNSZXF1ZXN0EgoKAmlkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSDgoGc2lnbmFsGAMgASgNIksKDVJlc2l6ZVJlcXVlc3QSCgoCaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCRIMCgRyb3dzGAMgASgNEg8KB2NvbHVtbnMYBCABKA0inwEKC0F0dGFjaElucHV0EgoKAmlkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSDQoFc3RkaW4YAyABKAgSEQoJbm9fc3Rkb3V0GAQgASgIEhEKCW5vX3N0ZGVychgFIAEoCBITCgtkZXRhY2hfa2V5cxgGIAEoCRINCgVpbnB1dBgHIAEoDBILCgNlbmQYCCABKAgSDQoFbGVhdmUYCSABKAgicwoMQXR0YWNoT3V0cHV0Eg4KBnN0ZG91dBgBIAEoDBIOCgZzdGRlcnIYAiABKAwSDAoEcm9vbRgDIAEoDRINCgVlbmRlZBgEIAEoCRImCgRleGl0GAUgASgLMhguc3RyYXRhLnNoaW0udjEuRXhpdEluZm8iEgoQU3Vic2NyaWJlUmVxdWVzdCJnCgVFdmVudBIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJEgsKA3BpZBgDIAEoDRImCgRleGl0GAQgASgLMhguc3RyYXRhLnNoaW0udjEuRXhpdEluZm8SDwoHZXhlY19pZBgFIAEoCTL0DAoEU2hpbRJHCgZDcmVhdGUSHS5zdHJhdGEuc2hpbS52MS5DcmVhdGVSZXF1ZXN0Gh4uc3RyYXRhLnNoaW0udjEuQ3JlYXRlUmVzcG9uc2USSQoFU3RhdGUSIC5zdHJhdGEuc2hpbS52MS5Db250YWluZXJSZXF1ZXN0Gh4uc3RyYXRhLnNoaW0udjEuQ29udGFpbmVyU3RhdGUSQQoETGlzdBIbLnN0cmF0YS5zaGltLnYxLkxpc3RSZXF1ZXN0Ghwuc3RyYXRhLnNoaW0udjEuTGlzdFJlc3BvbnNlEkIKBFdhaXQSIC5zdHJhdGEuc2hpbS52MS5Db250YWluZXJSZXF1ZXN0Ghguc3RyYXRhLnNoaW0udjEuRXhpdEluZm8SQQoGRGVsZXRlEh0uc3RyYXRhLnNoaW0udjEuRGVsZXRlUmVxdWVzdBoYLnN0cmF0YS5zaGltLnYxLkV4aXRJbmZvEkAKBVBhdXNlEiAuc3RyYXRhLnNoaW0udjEuQ29udGFpbmVyUmVxdWVzdBoVLnN0cmF0YS5zaGltLnYxLkVtcHR5EkEKBlJlc3VtZRIgLnN0cmF0YS5zaGltLnYxLkNvbnRhaW5lclJlcXVlc3QaFS5zdHJhdGEuc2hpbS52MS5FbXB0eRI+CgZVcGRhdGUSHS5zdHJhdGEuc2hpbS52MS5VcGRhdGVSZXF1ZXN0GhUuc3RyYXRhLnNoaW0udjEuRW1wdHkSSAoFU3RhdHMSIC5zdHJhdGEuc2hpbS52MS5Db250YWluZXJSZXF1ZXN0Gh0uc3RyYXRhLnNoaW0udjEuU3RhdHNSZXNwb25zZRJQCglQcm9jZXNzZXMSIC5zdHJhdGEuc2hpbS52MS5Db250YWluZXJSZXF1ZXN0GiEuc3RyYXRhLnNoaW0udjEuUHJvY2Vzc2VzUmVzcG9uc2USUAoJUmVvcGVuTG9nEiAuc3RyYXRhLnNoaW0udjEuQ29udGFpbmVyUmVxdWVzdBohLnN0cmF0YS5zaGltLnYxLlJlb3BlbkxvZ1Jlc3BvbnNlEkMKBEV4ZWMSGy5zdHJhdGEuc2hpbS52MS5FeGVjUmVxdWVzdBocLnN0cmF0YS5zaGltLnYxLkV4ZWNSZXNwb25zZTABEkAKB0FkZEV4ZWMSHi5zdHJhdGEuc2hpbS52MS5BZGRFeGVjUmVxdWVzdBoVLnN0cmF0YS5zaGltLnYxLkVtcHR5EksKCVN0YXJ0RXhlYxIeLnN0cmF0YS5zaGltLnYxLlByb2Nlc3NSZXF1ZXN0Gh4uc3RyYXRhLnNoaW0udjEuQ3JlYXRlUmVzcG9uc2USTgoJRXhlY1N0YXRlEh4uc3RyYXRhLnNoaW0udjEuUHJvY2Vzc1JlcXVlc3QaIS5zdHJhdGEuc2hpbS52MS5FeGVjU3RhdGVSZXNwb25zZRJQCglMaXN0RXhlY3MSIC5zdHJhdGEuc2hpbS52MS5Db250YWluZXJSZXF1ZXN0GiEuc3RyYXRhLnNoaW0udjEuTGlzdEV4ZWNzUmVzcG9uc2USQgoIS2lsbEV4ZWMSHy5zdHJhdGEuc2hpbS52MS5LaWxsRXhlY1JlcXVlc3QaFS5zdHJhdGEuc2hpbS52MS5FbXB0eRJECghXYWl0RXhlYxIeLnN0cmF0YS5zaGltLnYxLlByb2Nlc3NSZXF1ZXN0Ghguc3RyYXRhLnNoaW0udjEuRXhpdEluZm8SRQoKRGVsZXRlRXhlYxIdLnN0cmF0YS5zaGltLnYxLkRlbGV0ZVJlcXVlc3QaGC5zdHJhdGEuc2hpbS52MS5FeGl0SW5mbxI+CgZSZXNpemUSHS5zdHJhdGEuc2hpbS52MS5SZXNpemVSZXF1ZXN0GhUuc3RyYXRhLnNoaW0udjEuRW1wdHkSQwoKQ2xvc2VTdGRpbhIeLnN0cmF0YS5zaGltLnYxLlByb2Nlc3NSZXF1ZXN0GhUuc3RyYXRhLnNoaW0udjEuRW1wdHkSRwoGQXR0YWNoEhsuc3RyYXRhLnNoaW0udjEuQXR0YWNoSW5wdXQaHC5zdHJhdGEuc2hpbS52MS5BdHRhY2hPdXRwdXQoATABEkYKCVN1YnNjcmliZRIgLnN0cmF0YS5zaGltLnYxLlN1YnNjcmliZVJlcXVlc3QaFS5zdHJhdGEuc2hpbS52MS5FdmVudDABYgZwcm90bzM");
+  fileDesc("ChlzdHJhdGEvc2hpbS92MS9zaGltLnByb3RvEg5zdHJhdGEuc2hpbS52MSIHCgVFbXB0eSL5AQoFU3RkaW8SEAoIdGVybWluYWwYASABKAgSEAoIbG9nX3BhdGgYAiABKAkSEgoKbG9nX2Zvcm1hdBgDIAEoCRISCgpzdGRpbl9wYXRoGAQgASgJEhMKC3N0ZG91dF9wYXRoGAUgASgJEhMKC3N0ZGVycl9wYXRoGAYgASgJEg0KBXN0ZGluGAcgASgJEhIKCmF0dGFjaGFibGUYCCABKAgSEQoJaGFzX3BhdGhzGAkgASgIEhYKDmhhc19sb2dfbGltaXRzGAogASgIEhUKDWxvZ19tYXhfYnl0ZXMYCyABKAQSFQoNbG9nX21heF9maWxlcxgMIAEoDSLNAQoNQ3JlYXRlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZidW5kbGUYAiABKAkSJAoFc3RkaW8YAyABKAsyFS5zdHJhdGEuc2hpbS52MS5TdGRpbxINCgVzdGFydBgGIAEoCBISCgpyZXF1ZXN0X2lkGAcgASgJEg8KB3Jlc3RhcnQYCCABKAkSFwoPcmVzdGFydF9tYXhpbXVtGAkgASgNEhMKC2hlYWx0aF9qc29uGAogASgJEhgKEHN0YXJ0X3RpbWVvdXRfbXMYCyABKAQiLgoMU3RhcnRSZXF1ZXN0EgoKAmlkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiSgoLS2lsbFJlcXVlc3QSCgoCaWQYASABKAkSDgoGc2lnbmFsGAIgASgNEgsKA2FsbBgDIAEoCBISCgpyZXF1ZXN0X2lkGAQgASgJIlEKC1N0b3BSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBnNpZ25hbBgCIAEoDRISCgp0aW1lb3V0X21zGAMgASgEEhIKCnJlcXVlc3RfaWQYBCABKAkiQwoQU3RhcnRFeGVjUmVxdWVzdBIKCgJpZBgBIAEoCRIPCgdleGVjX2lkGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiHQoOQ3JlYXRlUmVzcG9uc2USCwoDcGlkGAEgASgNIh4KEENvbnRhaW5lclJlcXVlc3QSCgoCaWQYASABKAkiLQoOUHJvY2Vzc1JlcXVlc3QSCgoCaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCSJPCg1EZWxldGVSZXF1ZXN0EgoKAmlkGAEgASgJEg0KBWZvcmNlGAIgASgIEg8KB2V4ZWNfaWQYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSJZCghFeGl0SW5mbxIOCgZleGl0ZWQYASABKAgSEwoLZXhpdF9zdGF0dXMYAiABKA0SFAoMZXhpdGVkX2F0X25zGAMgASgDEhIKCm9vbV9raWxsZWQYBCABKAgi6QEKDkNvbnRhaW5lclN0YXRlEgoKAmlkGAEgASgJEg4KBmJ1bmRsZRgCIAEoCRIOCgZzdGF0dXMYAyABKAkSCwoDcGlkGAQgASgNEhAKCGxvZ19wYXRoGAUgASgJEhAKCHRlcm1pbmFsGAYgASgIEiYKBGV4aXQYByABKAsyGC5zdHJhdGEuc2hpbS52MS5FeGl0SW5mbxIrCglsYXN0X2V4aXQYCCABKAsyGC5zdHJhdGEuc2hpbS52MS5FeGl0SW5mbxIQCghyZXN0YXJ0cxgJIAEoDRITCgtoZWFsdGhfanNvbhgKIAEoCSINCgtMaXN0UmVxdWVzdCJCCgxMaXN0UmVzcG9uc2USMgoKY29udGFpbmVycxgBIAMoCzIeLnN0cmF0YS5zaGltLnYxLkNvbnRhaW5lclN0YXRlIjMKDVVwZGF0ZVJlcXVlc3QSCgoCaWQYASABKAkSFgoOcmVzb3VyY2VzX2pzb24YAiABKAkiIwoNU3RhdHNSZXNwb25zZRISCgpzdGF0c19qc29uGAEgASgJIicKB1Byb2Nlc3MSCwoDcGlkGAEgASgNEg8KB2V4ZWNfaWQYAiABKAkiPwoRUHJvY2Vzc2VzUmVzcG9uc2USKgoJcHJvY2Vzc2VzGAEgAygLMhcuc3RyYXRhLnNoaW0udjEuUHJvY2VzcyITChFSZW9wZW5Mb2dSZXNwb25zZSJUCgtFeGVjUmVxdWVzdBIKCgJpZBgBIAEoCRIPCgdleGVjX2lkGAIgASgJEhQKDHByb2Nlc3NfanNvbhgDIAEoCRISCgp0aW1lb3V0X21zGAQgASgEIlYKDEV4ZWNSZXNwb25zZRIOCgZzdGRvdXQYASABKAwSDgoGc3RkZXJyGAIgASgMEiYKBGV4aXQYAyABKAsyGC5zdHJhdGEuc2hpbS52MS5FeGVjRXhpdCIyCghFeGVjRXhpdBITCgtleGl0X3N0YXR1cxgBIAEoDRIRCgl0cnVuY2F0ZWQYAiABKAgifQoOQWRkRXhlY1JlcXVlc3QSCgoCaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCRIUCgxwcm9jZXNzX2pzb24YAyABKAkSJAoFc3RkaW8YBCABKAsyFS5zdHJhdGEuc2hpbS52MS5TdGRpbxISCgpyZXF1ZXN0X2lkGAUgASgJIocBChFFeGVjU3RhdGVSZXNwb25zZRIKCgJpZBgBIAEoCRIPCgdleGVjX2lkGAIgASgJEg4KBnN0YXR1cxgDIAEoCRILCgNwaWQYBCABKA0SEAoIdGVybWluYWwYBSABKAgSJgoEZXhpdBgGIAEoCzIYLnN0cmF0YS5zaGltLnYxLkV4aXRJbmZvIkUKEUxpc3RFeGVjc1Jlc3BvbnNlEjAKBWV4ZWNzGAEgAygLMiEuc3RyYXRhLnNoaW0udjEuRXhlY1N0YXRlUmVzcG9uc2UiUgoPS2lsbEV4ZWNSZXF1ZXN0EgoKAmlkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSDgoGc2lnbmFsGAMgASgNEhIKCnJlcXVlc3RfaWQYBCABKAkiSwoNUmVzaXplUmVxdWVzdBIKCgJpZBgBIAEoCRIPCgdleGVjX2lkGAIgASgJEgwKBHJvd3MYAyABKA0SDwoHY29sdW1ucxgEIAEoDSKfAQoLQXR0YWNoSW5wdXQSCgoCaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCRINCgVzdGRpbhgDIAEoCBIRCglub19zdGRvdXQYBCABKAgSEQoJbm9fc3RkZXJyGAUgASgIEhMKC2RldGFjaF9rZXlzGAYgASgJEg0KBWlucHV0GAcgASgMEgsKA2VuZBgIIAEoCBINCgVsZWF2ZRgJIAEoCCJzCgxBdHRhY2hPdXRwdXQSDgoGc3Rkb3V0GAEgASgMEg4KBnN0ZGVychgCIAEoDBIMCgRyb29tGAMgASgNEg0KBWVuZGVkGAQgASgJEiYKBGV4aXQYBSABKAsyGC5zdHJhdGEuc2hpbS52MS5FeGl0SW5mbyISChBTdWJzY3JpYmVSZXF1ZXN0IqABCgVFdmVudBIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJEgsKA3BpZBgDIAEoDRImCgRleGl0GAQgASgLMhguc3RyYXRhLnNoaW0udjEuRXhpdEluZm8SDwoHZXhlY19pZBgFIAEoCRIQCghyZXN0YXJ0cxgGIAEoCBIVCg1yZXN0YXJ0X2luX21zGAcgASgEEg4KBmhlYWx0aBgIIAEoCTKvDgoEU2hpbRJHCgZDcmVhdGUSHS5zdHJhdGEuc2hpbS52MS5DcmVhdGVSZXF1ZXN0Gh4uc3RyYXRhLnNoaW0udjEuQ3JlYXRlUmVzcG9uc2USPAoFU3RhcnQSHC5zdHJhdGEuc2hpbS52MS5TdGFydFJlcXVlc3QaFS5zdHJhdGEuc2hpbS52MS5FbXB0eRI6CgRLaWxsEhsuc3RyYXRhLnNoaW0udjEuS2lsbFJlcXVlc3QaFS5zdHJhdGEuc2hpbS52MS5FbXB0eRI9CgRTdG9wEhsuc3RyYXRhLnNoaW0udjEuU3RvcFJlcXVlc3QaGC5zdHJhdGEuc2hpbS52MS5FeGl0SW5mbxJJCgVTdGF0ZRIgLnN0cmF0YS5zaGltLnYxLkNvbnRhaW5lclJlcXVlc3QaHi5zdHJhdGEuc2hpbS52MS5Db250YWluZXJTdGF0ZRJBCgRMaXN0Ehsuc3RyYXRhLnNoaW0udjEuTGlzdFJlcXVlc3QaHC5zdHJhdGEuc2hpbS52MS5MaXN0UmVzcG9uc2USQgoEV2FpdBIgLnN0cmF0YS5zaGltLnYxLkNvbnRhaW5lclJlcXVlc3QaGC5zdHJhdGEuc2hpbS52MS5FeGl0SW5mbxJBCgZEZWxldGUSHS5zdHJhdGEuc2hpbS52MS5EZWxldGVSZXF1ZXN0Ghguc3RyYXRhLnNoaW0udjEuRXhpdEluZm8SQAoFUGF1c2USIC5zdHJhdGEuc2hpbS52MS5Db250YWluZXJSZXF1ZXN0GhUuc3RyYXRhLnNoaW0udjEuRW1wdHkSQQoGUmVzdW1lEiAuc3RyYXRhLnNoaW0udjEuQ29udGFpbmVyUmVxdWVzdBoVLnN0cmF0YS5zaGltLnYxLkVtcHR5Ej4KBlVwZGF0ZRIdLnN0cmF0YS5zaGltLnYxLlVwZGF0ZVJlcXVlc3QaFS5zdHJhdGEuc2hpbS52MS5FbXB0eRJICgVTdGF0cxIgLnN0cmF0YS5zaGltLnYxLkNvbnRhaW5lclJlcXVlc3QaHS5zdHJhdGEuc2hpbS52MS5TdGF0c1Jlc3BvbnNlElAKCVByb2Nlc3NlcxIgLnN0cmF0YS5zaGltLnYxLkNvbnRhaW5lclJlcXVlc3QaIS5zdHJhdGEuc2hpbS52MS5Qcm9jZXNzZXNSZXNwb25zZRJQCglSZW9wZW5Mb2cSIC5zdHJhdGEuc2hpbS52MS5Db250YWluZXJSZXF1ZXN0GiEuc3RyYXRhLnNoaW0udjEuUmVvcGVuTG9nUmVzcG9uc2USQwoERXhlYxIbLnN0cmF0YS5zaGltLnYxLkV4ZWNSZXF1ZXN0Ghwuc3RyYXRhLnNoaW0udjEuRXhlY1Jlc3BvbnNlMAESQAoHQWRkRXhlYxIeLnN0cmF0YS5zaGltLnYxLkFkZEV4ZWNSZXF1ZXN0GhUuc3RyYXRhLnNoaW0udjEuRW1wdHkSTQoJU3RhcnRFeGVjEiAuc3RyYXRhLnNoaW0udjEuU3RhcnRFeGVjUmVxdWVzdBoeLnN0cmF0YS5zaGltLnYxLkNyZWF0ZVJlc3BvbnNlEk4KCUV4ZWNTdGF0ZRIeLnN0cmF0YS5zaGltLnYxLlByb2Nlc3NSZXF1ZXN0GiEuc3RyYXRhLnNoaW0udjEuRXhlY1N0YXRlUmVzcG9uc2USUAoJTGlzdEV4ZWNzEiAuc3RyYXRhLnNoaW0udjEuQ29udGFpbmVyUmVxdWVzdBohLnN0cmF0YS5zaGltLnYxLkxpc3RFeGVjc1Jlc3BvbnNlEkIKCEtpbGxFeGVjEh8uc3RyYXRhLnNoaW0udjEuS2lsbEV4ZWNSZXF1ZXN0GhUuc3RyYXRhLnNoaW0udjEuRW1wdHkSRAoIV2FpdEV4ZWMSHi5zdHJhdGEuc2hpbS52MS5Qcm9jZXNzUmVxdWVzdBoYLnN0cmF0YS5zaGltLnYxLkV4aXRJbmZvEkUKCkRlbGV0ZUV4ZWMSHS5zdHJhdGEuc2hpbS52MS5EZWxldGVSZXF1ZXN0Ghguc3RyYXRhLnNoaW0udjEuRXhpdEluZm8SPgoGUmVzaXplEh0uc3RyYXRhLnNoaW0udjEuUmVzaXplUmVxdWVzdBoVLnN0cmF0YS5zaGltLnYxLkVtcHR5EkMKCkNsb3NlU3RkaW4SHi5zdHJhdGEuc2hpbS52MS5Qcm9jZXNzUmVxdWVzdBoVLnN0cmF0YS5zaGltLnYxLkVtcHR5EkcKBkF0dGFjaBIbLnN0cmF0YS5zaGltLnYxLkF0dGFjaElucHV0Ghwuc3RyYXRhLnNoaW0udjEuQXR0YWNoT3V0cHV0KAEwARJGCglTdWJzY3JpYmUSIC5zdHJhdGEuc2hpbS52MS5TdWJzY3JpYmVSZXF1ZXN0GhUuc3RyYXRhLnNoaW0udjEuRXZlbnQwAWIGcHJvdG8z");
 
 /**
  * @generated from message strata.shim.v1.Empty
@@ -136,6 +136,42 @@ export type CreateRequest = Message<"strata.shim.v1.CreateRequest"> & {
    * @generated from field: bool start = 6;
    */
   start: boolean;
+
+  /**
+   * Unique to a call; who repeats it with the same id is only answered.
+   *
+   * @generated from field: string request_id = 7;
+   */
+  requestId: string;
+
+  /**
+   * 'on-failure', 'always', 'unless-stopped', or empty: it is not started again.
+   *
+   * @generated from field: string restart = 8;
+   */
+  restart: string;
+
+  /**
+   * Of 'on-failure'; 0: no maximum.
+   *
+   * @generated from field: uint32 restart_maximum = 9;
+   */
+  restartMaximum: number;
+
+  /**
+   * Empty, or { process, intervalMs, timeoutMs, retries, startPeriodMs, startIntervalMs,
+   * whenUnhealthy }.
+   *
+   * @generated from field: string health_json = 10;
+   */
+  healthJson: string;
+
+  /**
+   * 0: none.
+   *
+   * @generated from field: uint64 start_timeout_ms = 11;
+   */
+  startTimeoutMs: bigint;
 };
 
 /**
@@ -144,6 +180,121 @@ export type CreateRequest = Message<"strata.shim.v1.CreateRequest"> & {
  */
 export const CreateRequestSchema: GenMessage<CreateRequest> = /*@__PURE__*/
   messageDesc(file_strata_shim_v1_shim, 2);
+
+/**
+ * @generated from message strata.shim.v1.StartRequest
+ */
+export type StartRequest = Message<"strata.shim.v1.StartRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message strata.shim.v1.StartRequest.
+ * Use `create(StartRequestSchema)` to create a new message.
+ */
+export const StartRequestSchema: GenMessage<StartRequest> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 3);
+
+/**
+ * @generated from message strata.shim.v1.KillRequest
+ */
+export type KillRequest = Message<"strata.shim.v1.KillRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: uint32 signal = 2;
+   */
+  signal: number;
+
+  /**
+   * Every process of the container, not its init alone.
+   *
+   * @generated from field: bool all = 3;
+   */
+  all: boolean;
+
+  /**
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message strata.shim.v1.KillRequest.
+ * Use `create(KillRequestSchema)` to create a new message.
+ */
+export const KillRequestSchema: GenMessage<KillRequest> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 4);
+
+/**
+ * @generated from message strata.shim.v1.StopRequest
+ */
+export type StopRequest = Message<"strata.shim.v1.StopRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: uint32 signal = 2;
+   */
+  signal: number;
+
+  /**
+   * @generated from field: uint64 timeout_ms = 3;
+   */
+  timeoutMs: bigint;
+
+  /**
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message strata.shim.v1.StopRequest.
+ * Use `create(StopRequestSchema)` to create a new message.
+ */
+export const StopRequestSchema: GenMessage<StopRequest> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 5);
+
+/**
+ * @generated from message strata.shim.v1.StartExecRequest
+ */
+export type StartExecRequest = Message<"strata.shim.v1.StartExecRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string exec_id = 2;
+   */
+  execId: string;
+
+  /**
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message strata.shim.v1.StartExecRequest.
+ * Use `create(StartExecRequestSchema)` to create a new message.
+ */
+export const StartExecRequestSchema: GenMessage<StartExecRequest> = /*@__PURE__*/
+  messageDesc(file_strata_shim_v1_shim, 6);
 
 /**
  * @generated from message strata.shim.v1.CreateResponse
@@ -160,7 +311,7 @@ export type CreateResponse = Message<"strata.shim.v1.CreateResponse"> & {
  * Use `create(CreateResponseSchema)` to create a new message.
  */
 export const CreateResponseSchema: GenMessage<CreateResponse> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 3);
+  messageDesc(file_strata_shim_v1_shim, 7);
 
 /**
  * @generated from message strata.shim.v1.ContainerRequest
@@ -177,7 +328,7 @@ export type ContainerRequest = Message<"strata.shim.v1.ContainerRequest"> & {
  * Use `create(ContainerRequestSchema)` to create a new message.
  */
 export const ContainerRequestSchema: GenMessage<ContainerRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 4);
+  messageDesc(file_strata_shim_v1_shim, 8);
 
 /**
  * @generated from message strata.shim.v1.ProcessRequest
@@ -199,7 +350,7 @@ export type ProcessRequest = Message<"strata.shim.v1.ProcessRequest"> & {
  * Use `create(ProcessRequestSchema)` to create a new message.
  */
 export const ProcessRequestSchema: GenMessage<ProcessRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 5);
+  messageDesc(file_strata_shim_v1_shim, 9);
 
 /**
  * @generated from message strata.shim.v1.DeleteRequest
@@ -221,6 +372,11 @@ export type DeleteRequest = Message<"strata.shim.v1.DeleteRequest"> & {
    * @generated from field: string exec_id = 3;
    */
   execId: string;
+
+  /**
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
 };
 
 /**
@@ -228,7 +384,7 @@ export type DeleteRequest = Message<"strata.shim.v1.DeleteRequest"> & {
  * Use `create(DeleteRequestSchema)` to create a new message.
  */
 export const DeleteRequestSchema: GenMessage<DeleteRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 6);
+  messageDesc(file_strata_shim_v1_shim, 10);
 
 /**
  * @generated from message strata.shim.v1.ExitInfo
@@ -266,7 +422,7 @@ export type ExitInfo = Message<"strata.shim.v1.ExitInfo"> & {
  * Use `create(ExitInfoSchema)` to create a new message.
  */
 export const ExitInfoSchema: GenMessage<ExitInfo> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 7);
+  messageDesc(file_strata_shim_v1_shim, 11);
 
 /**
  * @generated from message strata.shim.v1.ContainerState
@@ -283,7 +439,7 @@ export type ContainerState = Message<"strata.shim.v1.ContainerState"> & {
   bundle: string;
 
   /**
-   * 'created', 'running', 'paused' or 'stopped'.
+   * 'created', 'running', 'paused', 'restarting' or 'stopped'.
    *
    * @generated from field: string status = 3;
    */
@@ -310,6 +466,25 @@ export type ContainerState = Message<"strata.shim.v1.ContainerState"> & {
    * @generated from field: strata.shim.v1.ExitInfo exit = 7;
    */
   exit?: ExitInfo | undefined;
+
+  /**
+   * Set when restarting.
+   *
+   * @generated from field: strata.shim.v1.ExitInfo last_exit = 8;
+   */
+  lastExit?: ExitInfo | undefined;
+
+  /**
+   * @generated from field: uint32 restarts = 9;
+   */
+  restarts: number;
+
+  /**
+   * Empty, or { status, failuresInRow, results }.
+   *
+   * @generated from field: string health_json = 10;
+   */
+  healthJson: string;
 };
 
 /**
@@ -317,7 +492,7 @@ export type ContainerState = Message<"strata.shim.v1.ContainerState"> & {
  * Use `create(ContainerStateSchema)` to create a new message.
  */
 export const ContainerStateSchema: GenMessage<ContainerState> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 8);
+  messageDesc(file_strata_shim_v1_shim, 12);
 
 /**
  * @generated from message strata.shim.v1.ListRequest
@@ -330,7 +505,7 @@ export type ListRequest = Message<"strata.shim.v1.ListRequest"> & {
  * Use `create(ListRequestSchema)` to create a new message.
  */
 export const ListRequestSchema: GenMessage<ListRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 9);
+  messageDesc(file_strata_shim_v1_shim, 13);
 
 /**
  * @generated from message strata.shim.v1.ListResponse
@@ -347,7 +522,7 @@ export type ListResponse = Message<"strata.shim.v1.ListResponse"> & {
  * Use `create(ListResponseSchema)` to create a new message.
  */
 export const ListResponseSchema: GenMessage<ListResponse> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 10);
+  messageDesc(file_strata_shim_v1_shim, 14);
 
 /**
  * @generated from message strata.shim.v1.UpdateRequest
@@ -371,7 +546,7 @@ export type UpdateRequest = Message<"strata.shim.v1.UpdateRequest"> & {
  * Use `create(UpdateRequestSchema)` to create a new message.
  */
 export const UpdateRequestSchema: GenMessage<UpdateRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 11);
+  messageDesc(file_strata_shim_v1_shim, 15);
 
 /**
  * @generated from message strata.shim.v1.StatsResponse
@@ -390,7 +565,7 @@ export type StatsResponse = Message<"strata.shim.v1.StatsResponse"> & {
  * Use `create(StatsResponseSchema)` to create a new message.
  */
 export const StatsResponseSchema: GenMessage<StatsResponse> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 12);
+  messageDesc(file_strata_shim_v1_shim, 16);
 
 /**
  * @generated from message strata.shim.v1.Process
@@ -412,7 +587,7 @@ export type Process = Message<"strata.shim.v1.Process"> & {
  * Use `create(ProcessSchema)` to create a new message.
  */
 export const ProcessSchema: GenMessage<Process> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 13);
+  messageDesc(file_strata_shim_v1_shim, 17);
 
 /**
  * @generated from message strata.shim.v1.ProcessesResponse
@@ -429,7 +604,7 @@ export type ProcessesResponse = Message<"strata.shim.v1.ProcessesResponse"> & {
  * Use `create(ProcessesResponseSchema)` to create a new message.
  */
 export const ProcessesResponseSchema: GenMessage<ProcessesResponse> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 14);
+  messageDesc(file_strata_shim_v1_shim, 18);
 
 /**
  * @generated from message strata.shim.v1.ReopenLogResponse
@@ -442,7 +617,7 @@ export type ReopenLogResponse = Message<"strata.shim.v1.ReopenLogResponse"> & {
  * Use `create(ReopenLogResponseSchema)` to create a new message.
  */
 export const ReopenLogResponseSchema: GenMessage<ReopenLogResponse> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 15);
+  messageDesc(file_strata_shim_v1_shim, 19);
 
 /**
  * @generated from message strata.shim.v1.ExecRequest
@@ -478,7 +653,7 @@ export type ExecRequest = Message<"strata.shim.v1.ExecRequest"> & {
  * Use `create(ExecRequestSchema)` to create a new message.
  */
 export const ExecRequestSchema: GenMessage<ExecRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 16);
+  messageDesc(file_strata_shim_v1_shim, 20);
 
 /**
  * @generated from message strata.shim.v1.ExecResponse
@@ -505,7 +680,7 @@ export type ExecResponse = Message<"strata.shim.v1.ExecResponse"> & {
  * Use `create(ExecResponseSchema)` to create a new message.
  */
 export const ExecResponseSchema: GenMessage<ExecResponse> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 17);
+  messageDesc(file_strata_shim_v1_shim, 21);
 
 /**
  * @generated from message strata.shim.v1.ExecExit
@@ -529,7 +704,7 @@ export type ExecExit = Message<"strata.shim.v1.ExecExit"> & {
  * Use `create(ExecExitSchema)` to create a new message.
  */
 export const ExecExitSchema: GenMessage<ExecExit> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 18);
+  messageDesc(file_strata_shim_v1_shim, 22);
 
 /**
  * @generated from message strata.shim.v1.AddExecRequest
@@ -556,6 +731,11 @@ export type AddExecRequest = Message<"strata.shim.v1.AddExecRequest"> & {
    * @generated from field: strata.shim.v1.Stdio stdio = 4;
    */
   stdio?: Stdio | undefined;
+
+  /**
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
 };
 
 /**
@@ -563,7 +743,7 @@ export type AddExecRequest = Message<"strata.shim.v1.AddExecRequest"> & {
  * Use `create(AddExecRequestSchema)` to create a new message.
  */
 export const AddExecRequestSchema: GenMessage<AddExecRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 19);
+  messageDesc(file_strata_shim_v1_shim, 23);
 
 /**
  * @generated from message strata.shim.v1.ExecStateResponse
@@ -609,7 +789,7 @@ export type ExecStateResponse = Message<"strata.shim.v1.ExecStateResponse"> & {
  * Use `create(ExecStateResponseSchema)` to create a new message.
  */
 export const ExecStateResponseSchema: GenMessage<ExecStateResponse> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 20);
+  messageDesc(file_strata_shim_v1_shim, 24);
 
 /**
  * @generated from message strata.shim.v1.ListExecsResponse
@@ -626,7 +806,7 @@ export type ListExecsResponse = Message<"strata.shim.v1.ListExecsResponse"> & {
  * Use `create(ListExecsResponseSchema)` to create a new message.
  */
 export const ListExecsResponseSchema: GenMessage<ListExecsResponse> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 21);
+  messageDesc(file_strata_shim_v1_shim, 25);
 
 /**
  * @generated from message strata.shim.v1.KillExecRequest
@@ -646,6 +826,11 @@ export type KillExecRequest = Message<"strata.shim.v1.KillExecRequest"> & {
    * @generated from field: uint32 signal = 3;
    */
   signal: number;
+
+  /**
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
 };
 
 /**
@@ -653,7 +838,7 @@ export type KillExecRequest = Message<"strata.shim.v1.KillExecRequest"> & {
  * Use `create(KillExecRequestSchema)` to create a new message.
  */
 export const KillExecRequestSchema: GenMessage<KillExecRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 22);
+  messageDesc(file_strata_shim_v1_shim, 26);
 
 /**
  * @generated from message strata.shim.v1.ResizeRequest
@@ -685,7 +870,7 @@ export type ResizeRequest = Message<"strata.shim.v1.ResizeRequest"> & {
  * Use `create(ResizeRequestSchema)` to create a new message.
  */
 export const ResizeRequestSchema: GenMessage<ResizeRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 23);
+  messageDesc(file_strata_shim_v1_shim, 27);
 
 /**
  * The first message says to what; those after it have input.
@@ -748,7 +933,7 @@ export type AttachInput = Message<"strata.shim.v1.AttachInput"> & {
  * Use `create(AttachInputSchema)` to create a new message.
  */
 export const AttachInputSchema: GenMessage<AttachInput> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 24);
+  messageDesc(file_strata_shim_v1_shim, 28);
 
 /**
  * @generated from message strata.shim.v1.AttachOutput
@@ -789,7 +974,7 @@ export type AttachOutput = Message<"strata.shim.v1.AttachOutput"> & {
  * Use `create(AttachOutputSchema)` to create a new message.
  */
 export const AttachOutputSchema: GenMessage<AttachOutput> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 25);
+  messageDesc(file_strata_shim_v1_shim, 29);
 
 /**
  * @generated from message strata.shim.v1.SubscribeRequest
@@ -802,7 +987,7 @@ export type SubscribeRequest = Message<"strata.shim.v1.SubscribeRequest"> & {
  * Use `create(SubscribeRequestSchema)` to create a new message.
  */
 export const SubscribeRequestSchema: GenMessage<SubscribeRequest> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 26);
+  messageDesc(file_strata_shim_v1_shim, 30);
 
 /**
  * @generated from message strata.shim.v1.Event
@@ -810,7 +995,7 @@ export const SubscribeRequestSchema: GenMessage<SubscribeRequest> = /*@__PURE__*
 export type Event = Message<"strata.shim.v1.Event"> & {
   /**
    * 'create', 'start', 'exit', 'oom', 'delete', 'exec-added', 'exec-started', 'exec-deleted',
-   * 'paused', 'resumed', 'updated' or 'checkpointed'.
+   * 'paused', 'resumed', 'updated', 'checkpointed', 'health' or 'start-timeout'.
    *
    * @generated from field: string kind = 1;
    */
@@ -835,6 +1020,25 @@ export type Event = Message<"strata.shim.v1.Event"> & {
    * @generated from field: string exec_id = 5;
    */
   execId: string;
+
+  /**
+   * @generated from field: bool restarts = 6;
+   */
+  restarts: boolean;
+
+  /**
+   * With the exit of a container that is started again.
+   *
+   * @generated from field: uint64 restart_in_ms = 7;
+   */
+  restartInMs: bigint;
+
+  /**
+   * With 'health': 'healthy' or 'unhealthy'.
+   *
+   * @generated from field: string health = 8;
+   */
+  health: string;
 };
 
 /**
@@ -842,7 +1046,7 @@ export type Event = Message<"strata.shim.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_strata_shim_v1_shim, 27);
+  messageDesc(file_strata_shim_v1_shim, 31);
 
 /**
  * @generated from service strata.shim.v1.Shim
@@ -857,6 +1061,32 @@ export const Shim: GenService<{
     methodKind: "unary";
     input: typeof CreateRequestSchema;
     output: typeof CreateResponseSchema;
+  },
+  /**
+   * @generated from rpc strata.shim.v1.Shim.Start
+   */
+  start: {
+    methodKind: "unary";
+    input: typeof StartRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc strata.shim.v1.Shim.Kill
+   */
+  kill: {
+    methodKind: "unary";
+    input: typeof KillRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * Ends it, by a signal and by SIGKILL where that takes too long; it is not started again.
+   *
+   * @generated from rpc strata.shim.v1.Shim.Stop
+   */
+  stop: {
+    methodKind: "unary";
+    input: typeof StopRequestSchema;
+    output: typeof ExitInfoSchema;
   },
   /**
    * @generated from rpc strata.shim.v1.Shim.State
@@ -968,7 +1198,7 @@ export const Shim: GenService<{
    */
   startExec: {
     methodKind: "unary";
-    input: typeof ProcessRequestSchema;
+    input: typeof StartExecRequestSchema;
     output: typeof CreateResponseSchema;
   },
   /**
