@@ -156,8 +156,9 @@ export class Stub implements Disposable {
   /**
    * Begins a clone and returns the function that waits for it. Making namespaces takes the kernel a
    * while, in which the caller can do something else; the stub itself takes no calls meanwhile.
+   * @param first calls without pointers that the child makes at once, even if we are gone by then
    */
-  startClone(options: CloneOptions): () => Stub {
+  startClone(options: CloneOptions, first: readonly Operation[] = []): () => Stub {
     const childPart = PARTS[this.#generation + 1];
     if (!childPart) {
       const message = `${PARTS.length} generations of stubs: no part of the mailbox is left`;
@@ -176,6 +177,10 @@ export class Stub implements Disposable {
     // What an earlier child left there must not look like the new one's.
     const stale = new MailboxPart(this.#mailbox.mapping, childPart);
     stale.clear();
+    if (first.length > 0) {
+      stale.prepare(first);
+      stale.post();
+    }
     this.#executor.flush();
     const startNs = Number(process.hrtime.bigint());
     this.#executor.begin([operation]);
@@ -184,7 +189,9 @@ export class Stub implements Disposable {
       const durationNs = Number(process.hrtime.bigint()) - startNs;
       this.#listener?.({ name: 'clone3', args: operation.args, result: pid, startNs, durationNs });
       if (pid < 0) throw this.sys.failure('clone3', -pid, [options.flags]);
-      return this.#adoptClone(pidfd ? this.#ownPidOf(pidfd) : pid, options.flags);
+      const child = this.#adoptClone(pidfd ? this.#ownPidOf(pidfd) : pid, options.flags);
+      if (first.length > 0) child.#executor.end(first);
+      return child;
     };
   }
 

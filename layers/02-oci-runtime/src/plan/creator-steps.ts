@@ -3,6 +3,8 @@ import {
   CLONE_NEWPID,
   CLONE_PARENT,
   errnoOf,
+  type Operation,
+  PR_SET_PDEATHSIG,
   SIGKILL,
   StrataError,
   writeProcessFile,
@@ -82,6 +84,9 @@ export const releaseIdMapped: Step = {
   },
 };
 
+/** By itself: if we were killed before it can be told anything, nobody else would end it. */
+const END_WITH_PARENT: Operation = { name: 'prctl', args: [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0] };
+
 export const beginNamespaces: Step = {
   name: 'begin namespaces',
   field: 'linux.namespaces',
@@ -93,7 +98,8 @@ export const beginNamespaces: Step = {
       const message = `${field}: a new pid namespace in a joined user namespace is not supported yet`;
       throw new StrataError('ENOTSUP', message, { field });
     }
-    creation.pendingInit = launcher!.startClone({ flags: flags + (keeper ? 0 : CLONE_PARENT) });
+    const options = { flags: flags + (keeper ? 0 : CLONE_PARENT) };
+    creation.pendingInit = launcher!.startClone(options, [END_WITH_PARENT]);
   },
 };
 

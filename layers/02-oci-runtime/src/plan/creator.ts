@@ -37,7 +37,7 @@ export interface Worker extends Disposable {
   readonly isExiting: boolean;
   readonly mailboxFd: number;
   clone(options: CloneOptions): Worker;
-  startClone(options: CloneOptions): () => Worker;
+  startClone(options: CloneOptions, first?: readonly Operation[]): () => Worker;
   prepare(operations: readonly Operation[]): void;
   run(): void;
   start: Stub['start'];
