@@ -36,7 +36,7 @@ const BAD: Record<string, [Change, RegExp]> = {
     spec((it) => {
       it.process!.user.uid = loose('root');
     }),
-    /process\.user\.uid: expected a number from 0 to 4294967295, found "root"/,
+    /process\.user\.uid: expected a number from 0 to 4294967294, found "root"/,
   ],
   'an unknown namespace': [
     spec((it) => it.linux!.namespaces!.push({ type: loose('net') })),

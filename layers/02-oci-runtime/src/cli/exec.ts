@@ -56,12 +56,7 @@ function execProcess(call: Call, bundle: string, args: readonly string[]): SpecP
   if (file) return parseProcess(readFileSync(file, 'utf8'), file);
   if (args.length === 0) throw new StrataError('USAGE', 'exec takes a command or --process');
   const base = readBundle(bundle).spec.process!;
-  const [uid, gid] = (call.text('user') ?? '').split(':');
-  const user = {
-    ...base.user,
-    ...(uid && { uid: parseId(uid) }),
-    ...(gid && { gid: parseId(gid) }),
-  };
+  const user = { ...base.user, ...parseUser(call.text('user')) };
   return {
     ...base,
     terminal: call.flag('tty'),
@@ -72,9 +67,15 @@ function execProcess(call: Call, bundle: string, args: readonly string[]): SpecP
   };
 }
 
-/** A uid or gid; nothing but digits, within 32 bits (CVE-2026-30892: `exec -u` parsed wrongly). */
-function parseId(text: string): number {
-  const id = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-  if (id < 2 ** 32 - 1) return id;
-  throw new StrataError('USAGE', `--user: not a numeric id: ${JSON.stringify(text)}`);
+/**
+ * UID or UID:GID; nothing but digits, within 32 bits, and nothing behind them: what is understood
+ * wrongly is root in the end (CVE-2026-30892, CVE-2026-46680).
+ */
+function parseUser(text: string | undefined): Partial<SpecProcess['user']> {
+  if (text === undefined) return {};
+  const [, uid, gid] = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text) ?? [];
+  const ids = { uid: Number(uid), ...(gid !== undefined && { gid: Number(gid) }) };
+  // Also of what is no number at all.
+  if (Object.values(ids).every((id) => id < 2 ** 32 - 1)) return ids;
+  throw new StrataError('USAGE', `--user: not UID[:GID], as numbers: ${JSON.stringify(text)}`);
 }

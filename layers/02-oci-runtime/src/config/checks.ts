@@ -55,6 +55,11 @@ export function integer(lowest: number, highest: number): Check {
 
 export const uint16 = integer(0, 0xffff);
 export const uint32 = integer(0, 0xffff_ffff);
+/**
+ * A uid or gid. The highest number is -1 to the kernel, "as it is": a process that should become this
+ * user would stay root (as CVE-2024-40635 did it in containerd).
+ */
+export const userId = integer(0, 0xffff_fffe);
 export const int32 = integer(-0x8000_0000, 0x7fff_ffff);
 
 /** 64 bits, signed. JSON.parse rounds large numbers, the largest one to 2^63 itself. */

@@ -26,6 +26,7 @@ import {
   text,
   textLike,
   uint32,
+  userId,
 } from './checks.ts';
 import { kernelTakes } from './kernel-takes.ts';
 import { Problem, problemAt, shown } from './problem.ts';
@@ -115,8 +116,8 @@ const device: Check = object<LinuxDevice>(
     major: integer(0, 0xfff),
     minor: integer(0, 0xf_ffff),
     fileMode: integer(0, 0o177777),
-    uid: uint32,
-    gid: uint32,
+    uid: userId,
+    gid: userId,
   },
   ['type', 'path'],
   hasNumbers,

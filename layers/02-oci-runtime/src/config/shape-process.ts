@@ -26,8 +26,8 @@ import {
   straightPath,
   text,
   textLike,
-  uint32,
   uint64,
+  userId,
 } from './checks.ts';
 import { kernelTakes } from './kernel-takes.ts';
 import { Problem, problemAt, shown } from './problem.ts';
@@ -62,10 +62,10 @@ const capability: Check = textLike(/^CAP_[A-Z0-9_]+$/, 'a capability such as CAP
 
 const user: Check = object<User>(
   {
-    uid: uint32,
-    gid: uint32,
+    uid: userId,
+    gid: userId,
     umask: integer(0, 0o777),
-    additionalGids: list(uint32),
+    additionalGids: list(userId),
     username: text,
   },
   ['uid', 'gid'],

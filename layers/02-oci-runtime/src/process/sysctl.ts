@@ -10,6 +10,7 @@
  *
  * @see runtime-spec config-linux.md#sysctl, sysctl(8)
  */
+import { statSync } from 'node:fs';
 import {
   detachedProc,
   EPERM,
@@ -21,7 +22,9 @@ import {
   StrataError,
   type Syscalls,
 } from '@strata/namespaces';
-import { sysctlPath } from '../config/sysctl-names.ts';
+import type { NamespaceKind } from '../config/spec.ts';
+import { namespaceOfSysctl, sysctlPath } from '../config/sysctl-names.ts';
+import { NAMESPACES } from '../namespaces/namespaces.ts';
 
 /** Writes each value. @throws {StrataError} naming the key */
 export function writeSysctls(sys: Syscalls, values: Readonly<Record<string, string>>): void {
@@ -30,6 +33,8 @@ export function writeSysctls(sys: Syscalls, values: Readonly<Record<string, stri
   // What failed before is not a sysctl's fault.
   sys.flush();
   const proc = trustedProc(sys);
+  const types = new Set(entries.map(([key]) => namespaceOfSysctl(key)!));
+  for (const type of types) refuseOurs(sys, proc, type);
   for (const [key, value] of entries) {
     const field = `linux.sysctl.${key}`;
     const path = `sys/${sysctlPath(key)}`;
@@ -54,4 +59,17 @@ function trustedProc(sys: Syscalls): number {
       resolve: RESOLVE_NO_SYMLINKS,
     });
   }
+}
+
+/**
+ * What the configuration's path led to when it was checked need not be what was joined: a pid in it may
+ * be another process's by now. So what the writer is in is looked at (CVE-2022-0532).
+ */
+function refuseOurs(sys: Syscalls, proc: number, type: NamespaceKind): void {
+  if (sys.executor.kind === 'recording') return;
+  const { file } = NAMESPACES[type];
+  const ours = statSync(`/proc/self/ns/${file}`, { throwIfNoEntry: false });
+  if (sys.statx(proc, `self/ns/${file}`).inode !== ours?.ino) return;
+  const field = 'linux.sysctl';
+  throw new StrataError('SYSCTL', `${field}: the ${type} namespace is the host's`, { field });
 }
