@@ -4,7 +4,6 @@
  * it (parent-death signal); the record, written before anything that outlives it, lets `delete` find
  * the rest.
  */
-import { randomBytes } from 'node:crypto';
 import { Cgroup, StrataError } from '@strata/namespaces';
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec } from '../config/spec.ts';
@@ -14,6 +13,7 @@ import { hasNew, namespacesOf } from '../namespaces/namespaces.ts';
 import { createPlan } from '../plan/create-plan.ts';
 import { kernelCreator, type Worker } from '../plan/creator.ts';
 import { abandon, type Creation, type KeeperOptions, runSteps } from '../plan/step.ts';
+import { newCgroupMark } from '../process/cgroup-mark.ts';
 import { hasHostMounts, mountBelow, removeHostMounts } from '../rootfs/host-mounts.ts';
 import { cgroupPath } from '../rootless/container-cgroup.ts';
 import { isRootless } from '../rootless/rootless.ts';
@@ -100,7 +100,7 @@ export function createContainer(store: StateStore, options: CreateOptions, warn:
 
 const markedCgroups = (path: string) => ({
   cgroupsToMake: Cgroup.missing(path),
-  cgroupMark: randomBytes(12).toString('hex'),
+  cgroupMark: newCgroupMark(),
 });
 
 /** What is known of a container before anything of it is made. */
