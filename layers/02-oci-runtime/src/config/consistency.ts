@@ -65,6 +65,12 @@ function refusalOfSysctl(spec: Spec, key: string): string | undefined {
   return isOurs(namespace) ? `the ${type} namespace ${namespace.path} is the host's` : undefined;
 }
 
+/** Whoever asks for limits of cache and memory bandwidth must not believe to have them. */
+const rdtIsRefused: Rule<Spec> = ({ linux }) =>
+  Object.keys(linux?.intelRdt ?? {}).length > 0
+    ? problemAt(['linux', 'intelRdt'], 'is not supported yet: nothing would be limited')
+    : undefined;
+
 export const RULES: readonly Rule<Spec>[] = [
   needsNamespace('uts', 'hostname'),
   needsNamespace('uts', 'domainname'),
@@ -78,4 +84,5 @@ export const RULES: readonly Rule<Spec>[] = [
   needsNamespace('mount', 'linux', 'readonlyPaths'),
   needsNamespace('mount', 'linux', 'rootfsPropagation'),
   sysctlsAreNamespaced,
+  rdtIsRefused,
 ];
