@@ -212,5 +212,5 @@ export {
   syscallSpans,
 } from './trace/span.ts';
 export { drawWaterfall, isSyscall, type WaterfallOptions } from './trace/waterfall.ts';
-export { userName } from './users/passwd.ts';
+export { homeDirectoryOf, userName } from './users/passwd.ts';
 export * from './users/subordinate-ids.ts';

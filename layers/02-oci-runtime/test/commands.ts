@@ -36,17 +36,7 @@ export class Command {
 
   /** Runs it to its end. Its output is a file: a container that it leaves behind keeps a pipe open. */
   run(args: readonly string[], options: CommandOptions = {}): Outcome {
-    const { input, cwd, env, descriptors = [] } = options;
-    using files = new OutputFiles();
-    const ended = spawnSync(this.program, ['--root', this.root, ...args], {
-      timeout: PATIENCE_MS,
-      ...(cwd !== undefined && { cwd }),
-      ...(env && { env: { ...process.env, ...env } }),
-      input: input ?? '',
-      stdio: ['pipe', files.stdout, files.stderr, ...descriptors],
-    });
-    if (ended.error) throw ended.error;
-    return { code: ended.status, ...files.read() };
+    return runProgram(this.program, ['--root', this.root, ...args], options);
   }
 
   /** As `run`, for one that has to succeed; what it has written. */
@@ -57,9 +47,10 @@ export class Command {
   }
 
   /** Starts it, and goes on. */
-  begin(args: readonly string[]): Running {
+  begin(args: readonly string[], { env }: Pick<CommandOptions, 'env'> = {}): Running {
     const child = spawn(this.program, ['--root', this.root, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      ...(env && { env: { ...process.env, ...env } }),
     });
     return new Running(child);
   }
@@ -70,6 +61,25 @@ export class Command {
       this.out(['delete', '--force', id]);
     }
   }
+}
+
+/** As `Command.run`, of any program. */
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Outcome {
+  const { input, cwd, env, descriptors = [] } = options;
+  using files = new OutputFiles();
+  const ended = spawnSync(program, args, {
+    timeout: PATIENCE_MS,
+    ...(cwd !== undefined && { cwd }),
+    ...(env && { env: { ...process.env, ...env } }),
+    input: input ?? '',
+    stdio: ['pipe', files.stdout, files.stderr, ...descriptors],
+  });
+  if (ended.error) throw ended.error;
+  return { code: ended.status, ...files.read() };
 }
 
 /** A command that has not ended perhaps. */
@@ -101,6 +111,15 @@ export class Running {
 
   get hasEnded(): boolean {
     return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  /** Its exit code; what a container that it leaves behind may still write is not waited for. */
+  async left(): Promise<number | null> {
+    const code = await this.exit;
+    this.child.stdout!.destroy();
+    this.child.stderr!.destroy();
+    await this.ended;
+    return code;
   }
 
   /** What it has written so far. */

@@ -294,12 +294,13 @@ describe.skipIf(!hasBusybox)('a hook that fails', () => {
 });
 
 describe.skipIf(!hasBusybox)('hooks and other processes', () => {
-  test('what a hook leaves in the background is not waited for', () => {
+  test('what a hook leaves in the background is not waited for', async () => {
     const pidFile = join(bundle.directory, 'daemon');
     // It keeps the hook's standard output and error.
     create({ createRuntime: [host(`sleep 1000 & echo $! > ${pidFile}`)] });
     const daemon = Number(readFileSync(pidFile, 'utf8'));
-    expect(readProcessStatus(daemon).name).toBe('sleep');
+    // The shell's child is the shell for a moment.
+    await expect.poll(() => readProcessStatus(daemon).name, { timeout: 20_000 }).toBe('sleep');
     localSyscalls().kill(daemon, SIGKILL);
   });
 

@@ -55,6 +55,10 @@ export class Values {
   flag(name: string): boolean {
     return this.#values[name] === true;
   }
+  /** Whether it is there at all, for a flag that may be false as well. */
+  isGiven(name: string): boolean {
+    return this.#values[name] !== undefined;
+  }
   text(name: string): string | undefined {
     const value = this.#values[name];
     return typeof value === 'string' ? value : undefined;

@@ -19,6 +19,12 @@ export function parsePasswd(text: string): Map<number, string> {
   return users;
 }
 
+/** The home directory of a user; undefined where the text has no entry for it. */
+export function homeDirectoryOf(uid: number, text: string): string | undefined {
+  const entry = text.split('\n').find((line) => line.split(':')[2] === String(uid));
+  return entry?.split(':')[5];
+}
+
 /** The user's name, or the number where there is none. */
 export function userName(uid: number): string {
   names ??= parsePasswd(readOrEmpty('/etc/passwd'));

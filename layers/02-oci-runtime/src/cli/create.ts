@@ -1,7 +1,8 @@
 /** `strata-oci create` */
 import type { Verb } from '@strata/namespaces';
-import { CREATE_FLAGS, createOptions, inCgroup, requireConsoleSocket, specOf } from './creation.ts';
-import { runtimeOf, writePidFile } from './flags.ts';
+import { announce, CREATE_FLAGS, creationOf, inCgroup } from './creation.ts';
+import { removeContainer } from './delete.ts';
+import { runtimeOf } from './flags.ts';
 
 export const create: Verb = {
   summary: 'make a container that waits for start',
@@ -9,13 +10,15 @@ export const create: Verb = {
   arguments: [1, 1],
   flags: CREATE_FLAGS,
   async run(call) {
-    const options = createOptions(call);
-    const spec = specOf(call, options.bundle);
-    requireConsoleSocket(call, spec.process?.terminal ?? false);
-    const { pid } = await inCgroup(call, { ...options, spec }, (all) =>
-      runtimeOf(call).create(all),
-    );
-    writePidFile(call, pid);
+    const runtime = runtimeOf(call);
+    const options = await creationOf(call, runtime, true);
+    const { pid } = await inCgroup(call, options, (all) => runtime.create(all));
+    try {
+      announce(call, pid);
+    } catch (error) {
+      await removeContainer(runtime, options.id, true);
+      throw error;
+    }
     return 0;
   },
 };

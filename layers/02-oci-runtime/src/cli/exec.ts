@@ -1,11 +1,11 @@
 /** `strata-oci exec` */
-import { readFileSync } from 'node:fs';
-import { type Call, StrataError, type Verb } from '@strata/namespaces';
-import { readBundle } from '../config/read-bundle.ts';
-import type { SpecProcess } from '../config/spec.ts';
-import { parseProcess } from '../config/validate-process.ts';
-import { CONSOLE_SOCKET, PID_FILE, runtimeOf, writePidFile } from './flags.ts';
+import type { Call, Verb } from '@strata/namespaces';
+import { EXEC_PROCESS_FLAGS, execProcess } from './exec-process.ts';
+import { CONSOLE_SOCKET, checkConsoleSocket, PID_FILE, runtimeOf, writePidFile } from './flags.ts';
 import { runForeground } from './foreground.ts';
+import { inheritedDescriptors, PRESERVE_FDS } from './inherited.ts';
+import { PIDFD_SOCKET, sendPidfd } from './pidfd-socket.ts';
+import { parseSubCgroups } from './sub-cgroup-flag.ts';
 
 export const exec: Verb = {
   summary: 'run another process in a container',
@@ -13,15 +13,19 @@ export const exec: Verb = {
   arguments: [1, Number.POSITIVE_INFINITY],
   passesArguments: true,
   flags: {
-    process: { type: 'string', short: 'p', value: 'FILE', help: 'process.json' },
-    tty: { type: 'boolean', short: 't', help: 'give it a terminal' },
-    user: { type: 'string', short: 'u', value: 'UID[:GID]', help: 'user' },
-    cwd: { type: 'string', value: 'DIR', help: 'working directory' },
-    env: { type: 'string', short: 'e', value: 'K=V', multiple: true, help: 'environment' },
-    'ignore-paused': { type: 'boolean', help: 'also where the container is paused: wait' },
+    ...EXEC_PROCESS_FLAGS,
     detach: { type: 'boolean', short: 'd', help: 'return when the program runs' },
     'pid-file': PID_FILE,
     'console-socket': CONSOLE_SOCKET,
+    'pidfd-socket': PIDFD_SOCKET,
+    'preserve-fds': PRESERVE_FDS,
+    cgroup: {
+      type: 'string',
+      value: '[CONTROLLER,...:]PATH',
+      multiple: true,
+      help: "a cgroup below the container's, which is there",
+    },
+    'ignore-paused': { type: 'boolean', help: 'also where the container is paused: wait' },
   },
   async run(call) {
     try {
@@ -38,44 +42,22 @@ const FAILED = 255;
 
 async function execute(call: Call): Promise<number> {
   const runtime = runtimeOf(call);
-  const [id, ...args] = call.arguments;
-  const specProcess = execProcess(call, runtime.state(id!).bundle, args);
+  const id = call.arguments[0]!;
+  const { bundle } = runtime.state(id);
+  const process = execProcess(call, bundle);
+  const detach = call.flag('detach');
+  checkConsoleSocket(call, { terminal: process.terminal ?? false, detach });
+  const cgroup = parseSubCgroups(call.list('cgroup'));
   const consoleSocket = call.text('console-socket');
   const executed = runtime.exec({
-    id: id!,
-    process: specProcess,
+    ...{ id, process },
     ignorePaused: call.flag('ignore-paused'),
+    inheritFds: inheritedDescriptors(call, { listening: false }).fds,
+    ...(cgroup !== undefined && { cgroup }),
     ...(consoleSocket !== undefined && { consoleSocket }),
   });
+  const pidfdSocket = call.text('pidfd-socket');
+  if (pidfdSocket !== undefined) sendPidfd(pidfdSocket, executed.pid, 'setns');
   writePidFile(call, executed.pid);
-  return call.flag('detach') ? 0 : runForeground(executed);
-}
-
-function execProcess(call: Call, bundle: string, args: readonly string[]): SpecProcess {
-  const file = call.text('process');
-  if (file) return parseProcess(readFileSync(file, 'utf8'), file);
-  if (args.length === 0) throw new StrataError('USAGE', 'exec takes a command or --process');
-  const base = readBundle(bundle).spec.process!;
-  const user = { ...base.user, ...parseUser(call.text('user')) };
-  return {
-    ...base,
-    terminal: call.flag('tty'),
-    user,
-    args: [...args],
-    env: [...(base.env ?? []), ...call.list('env')],
-    cwd: call.text('cwd') ?? base.cwd,
-  };
-}
-
-/**
- * UID or UID:GID; nothing but digits, within 32 bits, and nothing behind them: what is understood
- * wrongly is root in the end (CVE-2026-30892, CVE-2026-46680).
- */
-function parseUser(text: string | undefined): Partial<SpecProcess['user']> {
-  if (text === undefined) return {};
-  const [, uid, gid] = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text) ?? [];
-  const ids = { uid: Number(uid), ...(gid !== undefined && { gid: Number(gid) }) };
-  // Also of what is no number at all.
-  if (Object.values(ids).every((id) => id < 2 ** 32 - 1)) return ids;
-  throw new StrataError('USAGE', `--user: not UID[:GID], as numbers: ${JSON.stringify(text)}`);
+  return detach ? 0 : runForeground(executed);
 }

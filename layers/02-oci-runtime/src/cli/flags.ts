@@ -1,6 +1,7 @@
 /** What several verbs share: the runtime of a call, its bundle, where the pid is written. */
-import { writeFileSync } from 'node:fs';
-import type { Call, Flag } from '@strata/namespaces';
+import { renameSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { type Call, type Flag, StrataError } from '@strata/namespaces';
 import { Runtime } from '../runtime/runtime.ts';
 import { rootDirectory } from './root-directory.ts';
 
@@ -23,7 +24,30 @@ export const CONSOLE_SOCKET: Flag = {
   help: 'unix socket that receives the terminal',
 };
 
+/**
+ * A reader sees the whole number or no file.
+ * @throws Node's error where the directory refuses it
+ */
 export function writePidFile(call: Call, pid: number): void {
   const path = call.text('pid-file');
-  if (path) writeFileSync(path, String(pid));
+  if (!path) return;
+  const unfinished = join(dirname(path), `.${basename(path)}`);
+  writeFileSync(unfinished, String(pid), { mode: 0o666 });
+  renameSync(unfinished, path);
+}
+
+/**
+ * A detached process with a terminal needs somebody to give that to, and no other has one to give.
+ * @throws {StrataError} USAGE
+ */
+export function checkConsoleSocket(
+  call: Call,
+  { terminal, detach }: { terminal: boolean; detach: boolean },
+): void {
+  const isGiven = call.text('console-socket') !== undefined;
+  if (isGiven === (terminal && detach)) return;
+  const message = isGiven
+    ? '--console-socket is for a detached process with a terminal'
+    : 'a detached process with a terminal needs --console-socket';
+  throw new StrataError('USAGE', message, { field: 'process.terminal' });
 }

@@ -6,24 +6,43 @@ import { ReadStream, WriteStream } from 'node:tty';
 import {
   CLD_EXITED,
   localSyscalls,
+  Out,
   openSlave,
+  parseChildStatus,
   parseSignal,
+  SIGINFO_BYTES,
   TIOCSWINSZ,
   WEXITED,
+  WNOHANG,
+  WNOWAIT,
   watchDescriptor,
 } from '@strata/namespaces';
+
+const P_ALL = 0;
 
 export interface Foreground {
   pid: number;
   consoleMaster?: number;
 }
 
+export interface AttendOptions {
+  /** Lets the process run, once everything is set up. */
+  begin?: () => void;
+  /**
+   * Orphans of the process become our children, and are reaped: without a PID namespace of its own it
+   * would leave them to the machine's init, and as zombies they would count for its pids limit.
+   */
+  reapOrphans?: boolean;
+}
+
 /**
  * Waits for a child of this process, forwarding signals.
- * @param begin lets the process run, once everything is set up
  * @returns its exit status, or 128 + the signal that ended it
  */
-export async function runForeground(child: Foreground, begin?: () => void): Promise<number> {
+export async function runForeground(
+  child: Foreground,
+  { begin, reapOrphans = false }: AttendOptions = {},
+): Promise<number> {
   const sys = localSyscalls();
   const pidfd = sys.pidfdOpen(child.pid);
   const ended = new Promise<void>((resolve) => {
@@ -33,6 +52,7 @@ export async function runForeground(child: Foreground, begin?: () => void): Prom
     });
   });
   const stopForwarding = forwardSignals(pidfd);
+  const stopReaping = reapOrphans ? reapAllBut(child.pid) : () => {};
   const terminal = child.consoleMaster === undefined ? undefined : splice(child.consoleMaster);
   try {
     begin?.();
@@ -42,9 +62,28 @@ export async function runForeground(child: Foreground, begin?: () => void): Prom
     return status.code === CLD_EXITED ? status.status : 128 + status.status;
   } finally {
     stopForwarding();
+    stopReaping();
     terminal?.restore();
     sys.close(pidfd);
   }
+}
+
+/** Each time a child ends, reaps all that have ended but the one that is waited for. */
+function reapAllBut(pid: number): () => void {
+  const sys = localSyscalls();
+  sys.setChildSubreaper(true);
+  const reap = (): void => {
+    for (;;) {
+      const siginfo = new Out(new Uint8Array(SIGINFO_BYTES));
+      sys.attempt('waitid', P_ALL, 0, siginfo, WEXITED | WNOHANG | WNOWAIT, null);
+      const ended = parseChildStatus(siginfo.bytes).pid;
+      // 0: nobody.
+      if (ended === 0 || ended === pid) return;
+      sys.waitid(ended, WEXITED | WNOHANG);
+    }
+  };
+  process.on('SIGCHLD', reap);
+  return () => process.off('SIGCHLD', reap);
 }
 
 function forwardSignals(pidfd: number): () => void {

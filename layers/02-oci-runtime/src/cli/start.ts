@@ -1,5 +1,6 @@
 /** `strata-oci start` */
 import type { Verb } from '@strata/namespaces';
+import type { Runtime } from '../runtime/runtime.ts';
 import { runtimeOf } from './flags.ts';
 
 export const start: Verb = {
@@ -8,7 +9,21 @@ export const start: Verb = {
   arguments: [1, 1],
   flags: {},
   run(call) {
-    runtimeOf(call).start(call.arguments[0]!);
+    const runtime = runtimeOf(call);
+    const id = call.arguments[0]!;
+    const caller = process.env.NOTIFY_SOCKET;
+    if (caller) return startNotifying(runtime, id, caller);
+    runtime.start(id);
     return 0;
   },
 };
+
+async function startNotifying(runtime: Runtime, id: string, caller: string): Promise<number> {
+  const { NotifySocket } = await import('./notify-socket.ts');
+  const { pid, status } = runtime.state(id);
+  using socket =
+    status === 'created' ? NotifySocket.listen(runtime.directory(id), caller) : undefined;
+  runtime.start(id);
+  await socket?.relayReady(pid);
+  return 0;
+}

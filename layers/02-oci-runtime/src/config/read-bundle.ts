@@ -66,25 +66,33 @@ function freeze<T>(value: T): T {
   return value;
 }
 
-/** @throws {StrataError} INVALID_CONFIG where it is not a readable regular file of bounded size */
-export function readConfig(path: string): string {
+/**
+ * @param name what errors call it
+ * @throws {StrataError} INVALID_CONFIG where it is not a readable regular file of bounded size
+ */
+export function readConfig(path: string, name = 'config.json'): string {
   let fd: number;
   try {
     // Without O_NONBLOCK opening a FIFO waits for a writer.
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
-    throw unreadable(path, `cannot be opened: ${reasonOf(cause)}`, cause);
+    throw unreadable({ path, name }, `cannot be opened: ${reasonOf(cause)}`, cause);
   }
   try {
-    return readText(fd, path);
+    return readText(fd, { path, name });
   } finally {
     closeSync(fd);
   }
 }
 
-function readText(fd: number, path: string): string {
-  const { size } = regularFile(fd, path);
-  if (size > MAX_CONFIG_BYTES) throw unreadable(path, `larger than ${MAX_CONFIG_BYTES} bytes`);
+interface NamedFile {
+  path: string;
+  name: string;
+}
+
+function readText(fd: number, file: NamedFile): string {
+  const { size } = regularFile(fd, file);
+  if (size > MAX_CONFIG_BYTES) throw unreadable(file, `larger than ${MAX_CONFIG_BYTES} bytes`);
   // The size is a hint: files of /proc have none, and any file can grow meanwhile.
   let buffer = Buffer.allocUnsafe(size + 1);
   let length = 0;
@@ -92,20 +100,20 @@ function readText(fd: number, path: string): string {
     const count = readSync(fd, buffer, length, buffer.length - length, null);
     if (count === 0) return buffer.toString('utf8', 0, length);
     length += count;
-    if (length > MAX_CONFIG_BYTES) throw unreadable(path, `larger than ${MAX_CONFIG_BYTES} bytes`);
+    if (length > MAX_CONFIG_BYTES) throw unreadable(file, `larger than ${MAX_CONFIG_BYTES} bytes`);
     if (length === buffer.length) buffer = Buffer.concat([buffer], 2 * buffer.length + 4096);
   }
 }
 
-function regularFile(fd: number, path: string): { size: number } {
+function regularFile(fd: number, file: NamedFile): { size: number } {
   const status = fstatSync(fd);
-  if (!status.isFile()) throw unreadable(path, 'not a regular file');
+  if (!status.isFile()) throw unreadable(file, 'not a regular file');
   return status;
 }
 
-function unreadable(path: string, reason: string, cause?: unknown): StrataError {
-  const message = `config.json: ${reason}: ${path}`;
-  const details = { field: 'config.json', path, errno: errnoOf(cause), cause };
+function unreadable({ path, name }: NamedFile, reason: string, cause?: unknown): StrataError {
+  const message = name === path ? `${path}: ${reason}` : `${name}: ${reason}: ${path}`;
+  const details = { field: name, path, errno: errnoOf(cause), cause };
   return new StrataError('INVALID_CONFIG', message, details);
 }
 

@@ -16,6 +16,7 @@
  */
 import type { Spec } from '../config/spec.ts';
 import { hasNew, joined, type NamespaceType } from '../namespaces/namespaces.ts';
+import { lacksHome } from '../process/environment.ts';
 import { hasHostMounts } from '../rootfs/host-mounts.ts';
 import { isIdMapped } from '../rootfs/id-mapped-binds.ts';
 import { isOrdinaryUser } from '../rootless/rootless.ts';
@@ -28,12 +29,14 @@ import { schedulingSteps } from './scheduling-steps.ts';
 import type { Creation, Step } from './step.ts';
 
 /** The steps from nothing to a container that waits for `start`. */
-export function createPlan(creation: Pick<Creation, 'keeper' | 'consoleSocket' | 'spec'>): Step[] {
+export function createPlan(
+  creation: Pick<Creation, 'keeper' | 'consoleSocket' | 'noPivot' | 'spec'>,
+): Step[] {
   const { spec } = creation;
   return [
     ...makeNamespacesAndCgroup(spec),
     ...(spec.process?.oomScoreAdj === undefined ? [] : [creator.setOomScore]),
-    ...initSteps(spec),
+    ...initSteps(spec, creation.noPivot ? init.moveRoot : init.pivot),
     ...processSteps(spec),
     ...stepsToCreated(creation),
   ];
@@ -72,7 +75,8 @@ function makeNamespacesAndCgroup(spec: Spec): Step[] {
   ];
 }
 
-function initSteps(spec: Spec): Step[] {
+/** @param enter how the container gets its root, where it has mounts of its own */
+function initSteps(spec: Spec, enter: Step): Step[] {
   const { linux } = spec;
   return [
     init.startSession,
@@ -97,7 +101,7 @@ function initSteps(spec: Spec): Step[] {
     ...(linux?.maskedPaths?.length ? [init.maskedPaths] : []),
     init.workingDirectory,
     ...(spec.root?.readonly ? [init.readonlyRoot] : []),
-    hasHostMounts(spec) ? init.enterRoot : init.pivot,
+    hasHostMounts(spec) ? init.enterRoot : enter,
     ...(linux?.rootfsPropagation ? [init.propagate] : []),
   ];
 }
@@ -110,6 +114,7 @@ const joins = (spec: Spec, which: (type: NamespaceType) => boolean): Step[] =>
 function processSteps(spec: Spec): Step[] {
   return [
     process.closeDescriptors,
+    ...(lacksHome(spec.process?.env ?? []) ? [process.findHomeDirectory] : []),
     ...(spec.process?.rlimits?.length ? [process.limits] : []),
     ...schedulingSteps(spec),
     process.attributes,

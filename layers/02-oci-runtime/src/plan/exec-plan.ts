@@ -26,6 +26,7 @@ import {
   StrataError,
   type Syscalls,
 } from '@strata/namespaces';
+import { lacksHome } from '../process/environment.ts';
 import type { ProcessIdentity } from '../process/identity.ts';
 import { leaveKeyring } from '../process/session-keyring.ts';
 import { changeRoot } from '../rootfs/enter-root.ts';
@@ -33,13 +34,14 @@ import { isOrdinaryUser } from '../rootless/rootless.ts';
 import { enterCgroup, openTaskFiles } from './enter-cgroup.ts';
 import { adoptTerminalGiven, openTerminal, openTerminalHere } from './exec-terminal.ts';
 import { stepsToRunning } from './finish-steps.ts';
-import { JOIN_FD, SYNC_FD, startLauncherOf } from './launcher.ts';
+import { JOIN_FD, startLauncherOf, syncFdOf } from './launcher.ts';
 import {
   attributes,
   changeDirectory,
-  closeDescriptorsBut,
+  closeDescriptorsButSync,
   credentials,
   credentialsAtCreate,
+  findHomeDirectory,
   findProgram,
   findProgramAt,
   limits,
@@ -52,6 +54,8 @@ export interface JoinedContainer {
   id: string;
   init?: ProcessIdentity;
   cgroups: Readonly<Record<string, string>>;
+  /** They are not its own, but chosen ones below: the process goes there or nowhere. */
+  isSubCgroup?: boolean;
   hasUserNamespace: boolean;
   hasTimeNamespace: boolean;
   /** Set where it has its mounts in the host's namespace: see rootfs/host-mounts.ts. */
@@ -72,7 +76,9 @@ export function execPlan(
     ...(isOurs ? [openTerminalHere] : []),
     ...joinSteps(container),
     ...(terminal ? [isOurs ? adoptTerminalGiven : openTerminal] : []),
-    closeDescriptorsBut(SYNC_FD),
+    closeDescriptorsButSync,
+    // Where the executable is given it is a hook, whose environment is the specification's.
+    ...(executable === undefined && lacksHome(spec.process?.env ?? []) ? [findHomeDirectory] : []),
     ...(spec.process?.rlimits?.length ? [limits] : []),
     ...schedulingSteps(spec),
     attributes,
@@ -99,7 +105,7 @@ const openSyncPipe: Step = {
   run(creation) {
     const [readEnd, writeEnd] = creation.creator.sys.pipe2();
     creation.syncPipe = { readEnd, writeEnd };
-    creation.syncEnd = SYNC_FD;
+    creation.syncEnd = syncFdOf(creation);
   },
 };
 
@@ -158,14 +164,14 @@ function joinAll(creation: Creation, container: JoinedContainer): void {
 }
 
 /** Has the launcher clone the process, which goes into the container's cgroup. */
-function cloneInside({ cgroups, init: beside }: JoinedContainer): Step {
+function cloneInside({ cgroups, isSubCgroup, init }: JoinedContainer): Step {
   return {
     name: 'clone into the container',
     run(creation) {
       const { creator, launcher, keeper, taskFds, spec, newKeyring, id } = creation;
       const affinity = spec.process!.execCPUAffinity;
       creation.init = launcher!.clone({ flags: keeper ? 0 : CLONE_PARENT });
-      if (creation.syncPipe) launcher!.sys.close(SYNC_FD);
+      if (creation.syncPipe) launcher!.sys.close(syncFdOf(creation));
       const { sys } = creation.init;
       assign(creation.init, creation.step!);
       sys.setParentDeathSignal(SIGKILL);
@@ -176,7 +182,7 @@ function cloneInside({ cgroups, init: beside }: JoinedContainer): Step {
         const cgroup = creator.openCgroup(cgroups);
         const process = creation.init;
         const options = { cgroup, launcher: launcher!, process, taskFds };
-        enterCgroup({ ...options, beside: beside?.pid });
+        enterCgroup({ ...options, beside: isSubCgroup ? undefined : init?.pid });
       }
       keepToCpus(sys, affinity?.final);
       sys.setsid();

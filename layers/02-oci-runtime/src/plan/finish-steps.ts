@@ -7,8 +7,10 @@
  */
 import { asksAgent, sendConsole } from '@strata/namespaces';
 import type { Spec } from '../config/spec.ts';
+import { withoutDuplicates } from '../process/environment.ts';
 import { finalProgram, startProgram } from '../process/final-program.ts';
 import { installFilterOfAgent } from '../process/seccomp-agent.ts';
+import { placeInherited } from './inherited-descriptors.ts';
 import { startKeeping } from './keeping.ts';
 import { credentialsAtStart } from './process-steps.ts';
 import { type Creation, type Step, settle } from './step.ts';
@@ -24,14 +26,16 @@ const prepareProgram: Step = {
     const { container, init, spec } = creation;
     init!.sys.post();
     const program = finalProgram({
-      process: spec.process!,
+      process: { ...spec.process!, env: [...withoutDuplicates(spec.process!.env ?? [])] },
+      first: placeInherited(creation.inheritFds?.length ?? 0),
+      homeFollows: creation.home !== undefined,
       seccomp: spec.linux?.seccomp,
       credentials: credentialsAtStart(creation),
       syncEnd: creation.syncEnd!,
       isRelease: container !== undefined && !hasAgent(spec),
     });
     settle(creation);
-    creation.program = program(creation.executable!);
+    creation.program = program(creation.executable!, creation.home);
   },
 };
 

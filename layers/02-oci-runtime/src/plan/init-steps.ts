@@ -26,6 +26,7 @@ import { makePathsReadonly, maskPaths } from '../rootfs/hidden-paths.ts';
 import { hasHostMounts } from '../rootfs/host-mounts.ts';
 import { mountLabel } from '../rootfs/mount-label.ts';
 import { performMount } from '../rootfs/mounts.ts';
+import { moveToRootfs } from '../rootfs/move-root.ts';
 import { hideInit, showInit } from '../rootless/visible-init.ts';
 import type { Step } from './step.ts';
 import { takeDescriptor } from './take-descriptor.ts';
@@ -240,6 +241,15 @@ export const pivot: Step = {
   field: 'root.path',
   run({ init, rootfs, spec }) {
     pivotToRootfs(init!.sys, rootfs!, spec.linux?.rootfsPropagation);
+  },
+};
+
+export const moveRoot: Step = {
+  name: 'move root',
+  field: 'root.path',
+  run({ creator, init, rootfs, rootfsPath }) {
+    const { sys, pid } = init!;
+    moveToRootfs({ sys, mounts: () => creator.mountsOf(pid) }, rootfs!, rootfsPath);
   },
 };
 

@@ -18,6 +18,7 @@ import {
   STATE_REQUEST,
   type Syscalls,
 } from '@strata/namespaces';
+import { releaseInherited } from './inherited-descriptors.ts';
 import { EXIT_FILE_FD, FIRST_HELD_FD } from './launcher.ts';
 import type { Creation } from './step.ts';
 
@@ -29,16 +30,18 @@ const EXIT_COPY_AT = 3072;
 const HEADER_BYTES = 64;
 
 /** Who is to keep whom: a creation, or what somebody else has put together. */
-export interface Keeping extends Pick<Creation, 'launcher' | 'consoleMaster'> {
+export interface Keeping extends Pick<Creation, 'launcher' | 'consoleMaster' | 'inheritFds'> {
   creator: { readonly sys: Syscalls };
   /** A child of the launcher. */
   init?: { readonly pid: number };
 }
 
 /** Sets the launcher to its task, which it does alone from here on. */
-export function startKeeping({ creator, launcher, init, consoleMaster }: Keeping): void {
+export function startKeeping(keeping: Keeping): void {
+  const { creator, launcher, init, consoleMaster, inheritFds } = keeping;
   const { sys } = launcher!;
   sys.closeRange(0, 2);
+  releaseInherited(sys, inheritFds?.length ?? 0);
   if (consoleMaster !== undefined) {
     holdMaster(sys, { creator: creator.sys.getpid(), master: consoleMaster });
   }

@@ -10,9 +10,12 @@ import {
 } from '@strata/namespaces';
 import type { Spec } from '../config/spec.ts';
 import { CREDENTIAL_FIELDS, credentialOperations } from '../process/credentials.ts';
+import { findHome } from '../process/environment.ts';
 import { findExecutable } from '../process/executable.ts';
 import { grantableCapabilities } from '../process/grantable.ts';
 import { maySetGroups } from '../rootless/setgroups.ts';
+import { closeAllButInherited, pipeBeyondInherited } from './inherited-descriptors.ts';
+import { syncFdOf } from './launcher.ts';
 import type { Creation, Step } from './step.ts';
 
 const FIRST_UNNEEDED_FD = 4;
@@ -32,11 +35,16 @@ export const closeDescriptors: Step = {
   name: 'close descriptors',
   run(creation) {
     const { sys } = creation.init!;
-    sys.closeRange(FIRST_UNNEEDED_FD, LAST_FD);
+    const inherited = creation.inheritFds?.length ?? 0;
+    closeAllButInherited(sys, FIRST_UNNEEDED_FD, inherited);
     sys.setCloseOnExec(3, true);
-    const ends = sys.pipe2Later();
     const syncEnd = new LaterResult();
     creation.syncEnd = syncEnd;
+    if (inherited > 0) {
+      [creation.syncFd, syncEnd.value] = pipeBeyondInherited(sys, inherited);
+      return;
+    }
+    const ends = sys.pipe2Later();
     creation.whenExecuted.push(() => {
       [creation.syncFd, syncEnd.value] = ends();
     });
@@ -44,15 +52,36 @@ export const closeDescriptors: Step = {
 };
 
 /** As `closeDescriptors`, for a process that has the sync pipe's write end already. */
-export const closeDescriptorsBut = (syncEnd: number): Step => ({
+export const closeDescriptorsButSync: Step = {
   name: 'close descriptors',
-  run({ init }) {
-    const { sys } = init!;
+  run(creation) {
+    const { sys } = creation.init!;
+    const syncEnd = syncFdOf(creation);
+    const inherited = creation.inheritFds?.length ?? 0;
+    if (inherited > 0) {
+      // It is the one behind them.
+      closeAllButInherited(sys, FIRST_UNNEEDED_FD, inherited + 1);
+      sys.setCloseOnExec(3, true);
+      return;
+    }
     sys.closeRange(FIRST_UNNEEDED_FD, syncEnd - 1);
     sys.closeRange(syncEnd + 1, LAST_FD);
     for (const fd of [3, syncEnd]) sys.setCloseOnExec(fd, true);
   },
-});
+};
+
+export const findHomeDirectory: Step = {
+  name: 'find home directory',
+  field: 'process.env',
+  run(creation) {
+    const { init, spec, whenExecuted } = creation;
+    const found = findHome(init!.sys, spec.process!.user.uid);
+    creation.home = '';
+    whenExecuted.push(() => {
+      creation.home = found();
+    });
+  },
+};
 
 export const limits: Step = {
   name: 'set resource limits',

@@ -28,10 +28,14 @@ export interface Creation {
   /** Absolute path of the rootfs on the host. */
   readonly rootfsPath: string;
   readonly stdio: readonly [number, number, number];
+  /** Our descriptors that become the process's 3, 4, ... */
+  readonly inheritFds?: readonly number[] | undefined;
   readonly keeper?: KeeperOptions | undefined;
   readonly newKeyring?: boolean;
   /** Whether we are not the machine's root: see rootless/rootless.ts. */
   readonly rootless?: boolean | undefined;
+  /** The root is put over the old one: see rootfs/move-root.ts. */
+  readonly noPivot?: boolean | undefined;
   /** Gets the PTY's master; it stays with us where there is none. */
   readonly consoleSocket?: string | undefined;
   /** Where the cgroup is there already, made by systemd and with its limits. */
@@ -76,6 +80,8 @@ export interface Creation {
   syncPipe?: { readEnd: number; writeEnd?: number };
   /** 'open console': ours, where the process gets its terminal from us. */
   terminalSlave?: number;
+  /** 'find home directory': empty until the calls are executed. */
+  home?: string;
   /** 'find program' */
   executable?: string;
   /** 'prepare program': the last calls of the init. */

@@ -29,9 +29,14 @@ import {
 } from '@strata/namespaces';
 import type { LinuxSeccomp, SpecProcess } from '../config/spec.ts';
 import { CREDENTIAL_FIELDS } from './credentials.ts';
+import { withHome } from './environment.ts';
 
 export interface FinalProgramOptions {
   process: Pick<SpecProcess, 'args' | 'env'>;
+  /** Calls before all others. */
+  first?: readonly Operation[];
+  /** Whether HOME is not in the environment, but given with the executable. */
+  homeFollows?: boolean;
   seccomp: LinuxSeccomp | undefined;
   /** Calls that have to follow the filter; empty when they have been made already. */
   credentials: readonly Operation[];
@@ -42,21 +47,28 @@ export interface FinalProgramOptions {
 }
 
 /**
- * Prepares the program; given the executable's path, it returns the operations in their order. The
- * one named `execve` has no result if it succeeds.
+ * Prepares the program; given the executable's path, and HOME if that follows, it returns the operations in their order. The one named `execve` has no result if it succeeds.
  */
-export function finalProgram(options: FinalProgramOptions): (executable: string) => Operation[] {
-  const { process, seccomp, credentials, syncEnd, isRelease } = options;
+export function finalProgram(
+  options: FinalProgramOptions,
+): (executable: string, home?: string) => Operation[] {
+  const { process, first = [], homeFollows, seccomp, credentials, syncEnd, isRelease } = options;
   const argv = stringVector(process.args ?? []);
-  const env = stringVector(process.env ?? []);
+  const env = process.env ?? [];
+  const vector = homeFollows ? undefined : stringVector(env);
   const before: Operation[] = [
+    ...first,
     ...(isRelease ? [RELEASE] : []),
     ...(seccomp && !asksAgent(seccomp) ? [seccompOperation(seccomp)] : []),
     ...credentials,
   ];
-  return (executable) => [
+  return (executable, home = '') => [
     ...before,
-    { name: 'execve', args: [executable, argv, env], goOn: true },
+    {
+      name: 'execve',
+      args: [executable, argv, vector ?? stringVector(withHome(env, home))],
+      goOn: true,
+    },
     { name: 'write', args: [syncEnd, 'E', 1], goOn: true },
     { name: 'exit_group', args: [127], goOn: true },
   ];

@@ -29,6 +29,8 @@ export interface CreateOptions {
   spec?: Spec;
   /** Our descriptors that become the process's 0, 1 and 2; default: our own. */
   stdio?: readonly [number, number, number];
+  /** Our descriptors that become the process's 3, 4, ... */
+  inheritFds?: readonly number[];
   /** Unix socket that gets the PTY's master (process.terminal). */
   consoleSocket?: string;
   /** Makes the init the child of a keeper, which outlives us. */
@@ -40,6 +42,10 @@ export interface CreateOptions {
   newKeyring?: boolean;
   /** Not as the machine's root; default: found out. */
   rootless?: boolean | undefined;
+  /** Put the root over the old one instead of swapping them: see rootfs/move-root.ts. */
+  noPivot?: boolean;
+  /** Makes what the mounts shall find in the directory of the container's state. */
+  prepare?: (directory: string) => void;
   /** The caller will start it at once: `Created.init` is left for that. */
   hold?: boolean;
   /** For tests: called after each step. */
@@ -65,11 +71,14 @@ export function createContainer(store: StateStore, options: CreateOptions, warn:
     ...{ creator: kernelCreator, id, spec, bundle, keeper, consoleSocket, newKeyring, rootless },
     rootfsPath: rootfs,
     stdio: options.stdio ?? [0, 1, 2],
+    inheritFds: options.inheritFds,
+    noPivot: options.noPivot,
     scopeCgroup: options.scope?.cgroup,
     cgroupMark: record.cgroupMark,
     record: {
       reserve() {
         reservation = store.reserve(record);
+        options.prepare?.(store.directory(id));
       },
       stage: () => reservation!.stage(completeRecord(record, creation)),
       publish: () => reservation!.publish(),

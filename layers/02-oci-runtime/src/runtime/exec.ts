@@ -2,10 +2,11 @@
 import { readBundle } from '../config/read-bundle.ts';
 import type { Spec, SpecProcess } from '../config/spec.ts';
 import { type Creator, kernelCreator } from '../plan/creator.ts';
-import { execPlan } from '../plan/exec-plan.ts';
+import { execPlan, type JoinedContainer } from '../plan/exec-plan.ts';
 import { abandon, type Creation, closeOurs, type KeeperOptions, runSteps } from '../plan/step.ts';
 import { isRootless } from '../rootless/rootless.ts';
 import type { ContainerRecord } from './state-store.ts';
+import { type SubCgroup, subCgroups } from './sub-cgroups.ts';
 
 export interface ExecOptions {
   id: string;
@@ -17,7 +18,11 @@ export interface ExecOptions {
   spec?: Spec;
   stdio?: readonly [number, number, number];
   consoleSocket?: string;
+  /** Our descriptors that become the process's 3, 4, ... */
+  inheritFds?: readonly number[];
   keeper?: KeeperOptions;
+  /** Where it is in the container's cgroup, in one that is there. */
+  cgroup?: SubCgroup;
   /** Also in a paused container, to wait there until it is resumed; so does this call. */
   ignorePaused?: boolean;
 }
@@ -37,6 +42,11 @@ export function execInContainer(
   creator: Creator = kernelCreator,
 ): Executed {
   const containerSpec = options.spec ?? readBundle(record.bundle).spec;
+  const { cgroup } = options;
+  const joined: JoinedContainer =
+    cgroup === undefined
+      ? record
+      : { ...record, cgroups: subCgroups(record.cgroups, cgroup), isSubCgroup: true };
   const creation: Creation = {
     creator,
     id: record.id,
@@ -45,6 +55,7 @@ export function execInContainer(
     rootfsPath: record.rootfs,
     stdio: options.stdio ?? [0, 1, 2],
     keeper: options.keeper,
+    inheritFds: options.inheritFds,
     consoleSocket: options.consoleSocket,
     container: record.init!,
     rootless: isRootless(),
@@ -52,7 +63,7 @@ export function execInContainer(
     newKeyring: !record.keepsKeyring,
   };
   try {
-    runSteps(execPlan(record, creation, options.executable), creation);
+    runSteps(execPlan(joined, creation, options.executable), creation);
   } catch (error) {
     abandon(creation);
     throw error;

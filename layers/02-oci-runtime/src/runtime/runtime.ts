@@ -216,6 +216,11 @@ export class Runtime {
     });
   }
 
+  /** Where the state of a container is, or would be. @throws {StrataError} INVALID_ID */
+  directory(id: string): string {
+    return this.#store.directory(id);
+  }
+
   /** What its processes have used. */
   stats(id: string): CgroupStats {
     return Cgroup.open(this.#store.read(id).cgroups).stats();
