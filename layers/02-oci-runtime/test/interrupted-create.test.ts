@@ -3,14 +3,12 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Cgroup, detectCgroups, localSyscalls } from '@strata/namespaces';
+import { Cgroup, detectCgroups } from '@strata/namespaces';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Runtime } from '../src/index.ts';
-import { markCgroup } from '../src/process/cgroup-mark.ts';
 import { StateStore } from '../src/runtime/state-store.ts';
 
 const PATH = `/strata-test-interrupted-${process.pid}`;
-const MARK = 'of this test';
 const { hierarchies } = detectCgroups();
 let root: string;
 
@@ -37,7 +35,6 @@ function reserve(id: string): void {
     cgroupPath: PATH,
     cgroups: {},
     cgroupsToMake: Cgroup.missing(PATH),
-    cgroupMark: MARK,
     hasOwnPidNamespace: false,
     hasUserNamespace: false,
     hasTimeNamespace: false,
@@ -51,21 +48,12 @@ test('what it had made is removed, what was there before is not', () => {
   mkdirSync(first);
   reserve('half');
   const made = Cgroup.create(PATH);
-  markCgroup(localSyscalls(), Object.values(made.paths), MARK);
   expect(made.made).toHaveLength(hierarchies.length - 1);
   forceDelete('half');
   expect(existsSync(first)).toBe(true);
   const others = Object.values(made.paths).filter((path) => path !== first);
   expect(others.filter((path) => existsSync(path))).toEqual([]);
   rmdirSync(first);
-});
-
-test('what somebody else has made of the path meanwhile is not removed, empty as it is', () => {
-  reserve('half');
-  const theirs = Cgroup.create(PATH);
-  forceDelete('half');
-  expect(Object.values(theirs.paths).filter((path) => !existsSync(path))).toEqual([]);
-  theirs.delete();
 });
 
 test('another container that has the path since then lives on', async () => {

@@ -74,7 +74,6 @@ export function explain(options: ExplainOptions): Explanation {
         creator.tell('renameat2', [AT_FDCWD, ...names], 0);
       },
     },
-    cgroupMark: 'a word of its own',
     whenExecuted: [],
   };
   const record = newRecord(creation, undefined);

@@ -13,14 +13,13 @@ import type { Spec } from '../config/spec.ts';
 import { runHooks } from '../hooks/hooks.ts';
 import { runCreateContainerHooks } from '../hooks/inside-hooks.ts';
 import { cloneFlags, join, joined } from '../namespaces/namespaces.ts';
-import { markCgroup } from '../process/cgroup-mark.ts';
 import { openIdMappedBinds } from '../rootfs/id-mapped-binds.ts';
 import { makeCgroup, setLimits } from '../rootless/container-cgroup.ts';
 import { mapIds as writeMaps } from '../rootless/map-ids.ts';
 import { hideInit, refuseHiddenInit } from '../rootless/visible-init.ts';
 import { enterCgroup, openTaskFiles } from './enter-cgroup.ts';
 import { startLauncherOf } from './launcher.ts';
-import { assign, type Creation, type Step } from './step.ts';
+import { assign, type Step } from './step.ts';
 
 export const createCgroup: Step = {
   name: 'create cgroup',
@@ -30,21 +29,10 @@ export const createCgroup: Step = {
     const cgroup = scopeCgroup ?? makeCgroup(creation);
     creation.cgroup = cgroup;
     if (scopeCgroup) return;
-    markOurs(creation);
     const resources = creation.spec.linux?.resources;
-    if (!resources) return;
-    const before = cgroup.made.length;
-    setLimits(cgroup, resources, rootless);
-    // A limit may have needed a directory more.
-    if (cgroup.made.length > before) markOurs(creation);
+    if (resources) setLimits(cgroup, resources, rootless);
   },
 };
-
-function markOurs({ creator, cgroup, cgroupMark }: Creation): void {
-  if (!cgroup || cgroupMark === undefined) return;
-  const directories = cgroup.made.flatMap((key) => cgroup.paths[key] ?? []);
-  markCgroup(creator.sys, directories, cgroupMark);
-}
 
 export const reserveName: Step = {
   name: 'reserve name',

@@ -48,8 +48,6 @@ export interface Creation {
   readonly whenExecuted: (() => void)[];
   /** The step that is being done. */
   step?: Step;
-  /** By which the directories that are made for it are known: see process/cgroup-mark.ts. */
-  readonly cgroupMark?: string | undefined;
   /** 'create cgroup' */
   cgroup?: ContainerCgroup;
   /** 'start launcher': the process that clones the init, and stays as its keeper if asked to. */

@@ -13,7 +13,6 @@ import { hasNew, namespacesOf } from '../namespaces/namespaces.ts';
 import { createPlan } from '../plan/create-plan.ts';
 import { kernelCreator, type Worker } from '../plan/creator.ts';
 import { abandon, type Creation, type KeeperOptions, runSteps } from '../plan/step.ts';
-import { newCgroupMark } from '../process/cgroup-mark.ts';
 import { hasHostMounts, mountBelow, removeHostMounts } from '../rootfs/host-mounts.ts';
 import { cgroupPath } from '../rootless/container-cgroup.ts';
 import { isRootless } from '../rootless/rootless.ts';
@@ -74,7 +73,6 @@ export function createContainer(store: StateStore, options: CreateOptions, warn:
     inheritFds: options.inheritFds,
     noPivot: options.noPivot,
     scopeCgroup: options.scope?.cgroup,
-    cgroupMark: record.cgroupMark,
     record: {
       reserve() {
         reservation = store.reserve(record);
@@ -107,11 +105,6 @@ export function createContainer(store: StateStore, options: CreateOptions, warn:
   };
 }
 
-const markedCgroups = (path: string) => ({
-  cgroupsToMake: Cgroup.missing(path),
-  cgroupMark: newCgroupMark(),
-});
-
 /** What is known of a container before anything of it is made. */
 export function newRecord(
   creation: Pick<Creation, 'id' | 'spec' | 'bundle' | 'rootfsPath' | 'rootless' | 'newKeyring'>,
@@ -129,7 +122,7 @@ export function newRecord(
     cgroupPath: cgroupPath(creation),
     cgroups: { ...scope?.cgroup.paths },
     // Of a scope nothing is ours to make.
-    ...(scope ? { scope: scope.unit } : { ...markedCgroups(cgroupPath(creation)) }),
+    ...(scope ? { scope: scope.unit } : { cgroupsToMake: Cgroup.missing(cgroupPath(creation)) }),
     ...(spec.linux?.resources && { resources: withoutDevices(spec.linux.resources) }),
     ...(creation.newKeyring === false && { keepsKeyring: true }),
     hasOwnPidNamespace: hasNew(spec, 'pid'),

@@ -8,7 +8,6 @@
  */
 import { Cgroup, isFrozenCgroup, StrataError } from '@strata/namespaces';
 import type { Warn } from '../hooks/hooks.ts';
-import { mayBeMarked } from '../process/cgroup-mark.ts';
 import { removeHostMounts } from '../rootfs/host-mounts.ts';
 import { runPoststopHooks } from './create.ts';
 import { killAndReap } from './signal.ts';
@@ -61,13 +60,9 @@ export function releaseCreation(store: StateStore, record: ContainerRecord, warn
  * What a creation that was killed half-way had perhaps made. Its processes have died with it, so one
  * with processes is that of another container with the same path, made since: it is left alone.
  */
-function removeUnfinishedCgroup(record: ContainerRecord): void {
-  const { cgroups, cgroupsMade, cgroupsToMake, cgroupMark = '' } = record;
-  const ours = Object.entries(cgroupsToMake ?? {}).filter(([, directory]) =>
-    mayBeMarked(directory, cgroupMark),
-  );
+function removeUnfinishedCgroup({ cgroups, cgroupsMade, cgroupsToMake }: ContainerRecord): void {
   const cgroup = cgroupsToMake
-    ? Cgroup.open(Object.fromEntries(ours))
+    ? Cgroup.open(cgroupsToMake)
     : Cgroup.open(cgroups, { made: cgroupsMade });
   try {
     cgroup.delete();

@@ -56,8 +56,6 @@ export interface ContainerRecord {
   cgroupsMade?: readonly string[];
   /** What was not there before the creation, and so is its own when it was killed half-way. */
   cgroupsToMake?: Readonly<Record<string, string>>;
-  /** By which those of them that were made are known. */
-  cgroupMark?: string;
   /** Its limits of now, the rules for devices left out. */
   resources?: LinuxResources;
   /** The unit of systemd that it is in. */
