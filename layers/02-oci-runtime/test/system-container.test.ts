@@ -67,7 +67,7 @@ describe.skipIf(!hasSystemd || !hasHierarchy)('a container that runs systemd', (
 
   test('shows on its console that it boots, the journal, and a login', async () => {
     expect(container.text).toContain('Welcome to Debian');
-    expect(container.text).toMatch(/\[ +[\d.]+\] systemd\[1\]: Started dbus\.service/);
+    expect(container.text).toMatch(/\[ *[\d.]+\] systemd\[1\]: Started dbus\.service/);
     await expect.poll(() => container.text).toMatch(/strata login: /);
   });
 
