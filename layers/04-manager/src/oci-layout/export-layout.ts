@@ -5,29 +5,23 @@
  * it, so that nobody ever reads half of one.
  */
 import {
-  closeSync,
   constants,
   copyFileSync,
-  createReadStream,
-  createWriteStream,
-  fsyncSync,
   mkdirSync,
-  openSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { StrataError } from '@strata/namespaces';
-import { type Pack, pack } from 'tar-stream';
 import type { ContentStore } from '../content/content-store.ts';
 import { type Digest, layoutPath } from '../content/digest.ts';
 import type { Descriptor } from '../images/descriptor.ts';
 import { invalidDocument } from '../images/json-fields.ts';
 import { MAX_MANIFEST_BYTES, OCI_INDEX, parseManifest } from '../images/manifest.ts';
 import { CONTAINERD_NAME, REF_NAME } from './import-layout.ts';
+import { addFile, addText, writeArchive } from './write-archive.ts';
 
 export interface ExportOptions {
   content: ContentStore;
@@ -65,32 +59,13 @@ export function exportDirectory(options: ExportOptions): void {
 export async function exportArchive(options: ExportOptions): Promise<void> {
   const { path } = options;
   refuseExisting(path);
-  const partial = partialPath(path);
-  const archive = pack();
-  const filling = fill(archive, options).catch((error) => archive.destroy(error));
-  try {
-    await pipeline(archive, createWriteStream(partial, { flags: 'wx', mode: 0o644 }));
-    await filling;
-    syncFile(partial);
-    renameSync(partial, path);
-  } catch (error) {
-    rmSync(partial, { force: true });
-    throw error;
-  }
-}
-
-async function fill(archive: Pack, options: ExportOptions): Promise<void> {
-  const { content } = options;
-  const common = { mtime: new Date(0), uid: 0, gid: 0, mode: 0o644 };
-  archive.entry({ ...common, name: 'oci-layout' }, MARKER);
-  archive.entry({ ...common, name: 'index.json' }, indexOf(options));
-  for (const digest of blobsOf(options)) {
-    const fd = content.open(digest);
-    const size = content.size(digest)!;
-    const sink = archive.entry({ ...common, name: layoutPath(digest), size });
-    await pipeline(createReadStream('', { fd, highWaterMark: 1 << 18 }), sink);
-  }
-  archive.finalize();
+  await writeArchive(path, async (archive) => {
+    addText(archive, 'oci-layout', MARKER);
+    addText(archive, 'index.json', indexOf(options));
+    for (const digest of blobsOf(options)) {
+      await addFile(archive, layoutPath(digest), options.content.open(digest));
+    }
+  });
 }
 
 function indexOf({ manifest, name }: ExportOptions): string {
@@ -117,12 +92,3 @@ function refuseExisting(path: string): void {
 
 const partialPath = (path: string): string =>
   join(dirname(path), `.strata-export-${process.pid}-${Date.now()}`);
-
-function syncFile(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}

@@ -9,7 +9,14 @@
  * @see https://github.com/moby/docker-image-spec/blob/main/v1.2.md
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream, existsSync, mkdirSync, rmSync } from 'node:fs';
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -29,10 +36,10 @@ import {
 } from '../layers/layer-media.ts';
 import { ArchiveFiles } from '../oci-layout/archive-files.ts';
 import { invalidLayout } from '../oci-layout/invalid-layout.ts';
+import { addFile, addText, writeArchive } from '../oci-layout/write-archive.ts';
 import { formatReference, parseReference } from '../references/reference.ts';
 import type { ManifestDocument } from '../registry/registry-client.ts';
 import { LayoutDestination } from './files-transport.ts';
-import { addFile, addText, writeArchive } from './pack-directory.ts';
 import type { ImageSource } from './transport.ts';
 
 interface Entry {
@@ -184,7 +191,7 @@ export class DockerArchiveDestination extends LayoutDestination {
     const config = `${digestHex(manifest.config.digest)}.json`;
     const layers = diffIds.map((diffId) => `${digestHex(diffId)}.tar`);
     await writeArchive(this.#path, async (archive) => {
-      await addFile(archive, config, configFile);
+      await addFile(archive, config, openSync(configFile, 'r'));
       for (const [at, layer] of manifest.layers.entries()) {
         const file = join(plain, layers[at]!);
         // The same layer twice is one file.
@@ -193,7 +200,7 @@ export class DockerArchiveDestination extends LayoutDestination {
           file,
           diffId: diffIds[at]!,
         });
-        await addFile(archive, layers[at]!, file);
+        await addFile(archive, layers[at]!, openSync(file, 'r'));
       }
       const tags = this.#tag === undefined ? [] : [this.#tag];
       addText(

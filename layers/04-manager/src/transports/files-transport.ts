@@ -7,12 +7,9 @@
  * What is written is verified, and has its name when it is whole; an index is replaced at once.
  */
 import {
-  closeSync,
   createReadStream,
   existsSync,
-  fsyncSync,
   mkdirSync,
-  openSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -29,8 +26,8 @@ import { MAX_MANIFEST_BYTES, OCI_INDEX, OCI_MANIFEST, parseManifest } from '../i
 import { CONTAINERD_NAME, REF_NAME } from '../oci-layout/import-layout.ts';
 import { invalidLayout } from '../oci-layout/invalid-layout.ts';
 import { type LayoutSource, openLayout } from '../oci-layout/layout-source.ts';
+import { packDirectory, syncFile } from '../oci-layout/write-archive.ts';
 import type { ManifestDocument } from '../registry/registry-client.ts';
-import { packDirectory } from './pack-directory.ts';
 import type { ImageDestination, ImageSource } from './transport.ts';
 
 const MARKER = JSON.stringify({ imageLayoutVersion: '1.0.0' });
@@ -273,11 +270,6 @@ export class DirectoryDestination implements ImageDestination {
 function replaceFile(path: string, content: string | Uint8Array): void {
   const unfinished = `${path}.${process.pid}`;
   writeFileSync(unfinished, content);
-  const fd = openSync(unfinished, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  syncFile(unfinished);
   renameSync(unfinished, path);
 }

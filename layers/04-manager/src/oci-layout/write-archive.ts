@@ -1,8 +1,9 @@
-/** A directory as a tar archive that says nothing of when and by whom it was packed. */
+/** Tar archives that say nothing of when and by whom they were packed, whole or not there. */
 import {
   closeSync,
   createReadStream,
   createWriteStream,
+  fstatSync,
   fsyncSync,
   openSync,
   readdirSync,
@@ -20,16 +21,17 @@ export async function packDirectory(directory: string, path: string): Promise<vo
   await writeArchive(path, async (archive) => {
     for (const name of names) {
       const file = join(directory, name);
-      if (statSync(file).isFile()) await addFile(archive, name, file);
+      if (statSync(file).isFile()) await addFile(archive, name, openSync(file, 'r'));
     }
   });
 }
 
 const ENTRY = { mtime: new Date(0), uid: 0, gid: 0, mode: 0o644 };
 
-export async function addFile(archive: Pack, name: string, file: string): Promise<void> {
-  const sink = archive.entry({ ...ENTRY, name, size: statSync(file).size });
-  await pipeline(createReadStream(file, { highWaterMark: 1 << 18 }), sink);
+/** @param fd open for reading; closed here */
+export async function addFile(archive: Pack, name: string, fd: number): Promise<void> {
+  const sink = archive.entry({ ...ENTRY, name, size: fstatSync(fd).size });
+  await pipeline(createReadStream('', { fd, highWaterMark: 1 << 18 }), sink);
 }
 
 export function addText(archive: Pack, name: string, text: string | Buffer): void {
@@ -50,11 +52,18 @@ export async function writeArchive(
   try {
     await pipeline(archive, createWriteStream(unfinished, { flags: 'wx', mode: 0o644 }));
     await filling;
-    const fd = openSync(unfinished, 'r');
-    fsyncSync(fd);
-    closeSync(fd);
+    syncFile(unfinished);
     renameSync(unfinished, path);
   } finally {
     rmSync(unfinished, { force: true });
+  }
+}
+
+export function syncFile(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }
